@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "loader/command.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "loader/labels.h"
+#include "loader/log.h"
+
+int command_say_cannot_open(const struct context *ctx, int r, pid_t holder)
+{
+	const char *ns = ctx->netns.path, *bpffs = ctx->bpffs;
+
+	switch (r) {
+	case -ENOENT:
+		return log_failure(r, "no dispatcher is loaded in %s: run 'isomer-loader load'",
+				   ns);
+	case -ESTALE:
+		return log_failure(
+			r,
+			"the dispatcher of %s is no longer attached: run 'isomer-loader load', "
+			"which removes what is left of it",
+			ns);
+	case -EMEDIUMTYPE:
+		return log_failure(
+			r,
+			"%s is not a BPF filesystem: is the dispatcher loaded, and in this "
+			"mount namespace?",
+			bpffs);
+	case -EPROTO:
+		return log_failure(
+			r,
+			"the dispatcher of %s was loaded by another version: use that version's "
+			"isomer-loader",
+			ns);
+	case -EPERM:
+		return log_failure(
+			r,
+			"the state of %s below %s belongs to somebody else, or the kernel "
+			"refuses bpf() to this user: run as root",
+			ns, bpffs);
+	case -EACCES:
+		return log_failure(
+			r,
+			"the state of %s below %s may not be opened by user %u: run as root, or "
+			"for reading as a member of the state's group",
+			ns, bpffs, (unsigned)geteuid());
+	case -ETIMEDOUT:
+		return log_failure(
+			r,
+			"another isomer-loader (pid %d) is changing the dispatcher of %s: try again",
+			(int)holder, ns);
+	default:
+		return log_failure(r, "cannot open the dispatcher of %s below %s: %m", ns, bpffs);
+	}
+}
+
+int command_begin_change(const struct context *ctx, struct change *ret)
+{
+	pid_t holder = 0;
+	int r = change_begin(ctx->bpffs, &ctx->netns, ret, &holder);
+
+	if (r < 0)
+		command_say_cannot_open(ctx, r, holder);
+	return r;
+}
+
+int command_open_for_reading(const struct context *ctx, struct dispatcher *ret)
+{
+	int r = dispatcher_open(ctx->bpffs, &ctx->netns, DISPATCHER_READ, ret, NULL);
+
+	if (r < 0)
+		command_say_cannot_open(ctx, r, 0);
+	return r;
+}
+
+int command_create_label(struct change *c, const char *label)
+{
+	int r = label_create(&c->d, &c->destinations, label);
+
+	if (r == -ENOSPC)
+		log_failure(
+			r,
+			"no room for label '%s': the dispatcher was loaded for %u destinations, "
+			"%d a label; load it with a higher --max-destinations",
+			label, c->d.st.info.max_destinations, DESTINATIONS_OF_LABEL);
+	else if (r < 0)
+		log_failure(r, "cannot make label '%s': %m", label);
+	return r;
+}
+
+int command_finish(void)
+{
+	if (fflush(stdout) == 0 && !ferror(stdout))
+		return EXIT_SUCCESS;
+	return log_failure(-errno, "cannot write the result to stdout: %m");
+}

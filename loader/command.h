@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What commands share: how main() finds and calls them, and the ways in to the state with the
+ * messages for what may go wrong there.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "loader/change.h"
+#include "loader/netns.h"
+#include "state/cleanup.h"
+
+/* What the global options say. */
+struct context {
+	struct netns netns;
+	const char *bpffs;
+};
+
+struct command_option {
+	const char *name; /* without dashes */
+	bool has_value;
+};
+
+struct command {
+	const char *name;
+	const char *operands; /* as printed in the usage line */
+	const char *summary;  /* one line */
+	const char *help;     /* operands, options, examples: for --help */
+	int min_args, max_args;
+	const struct command_option *options; /* up to one without a name; NULL if it has none */
+	uint64_t caps; /* CAPS(CAP_…) that it may need; all others are dropped before it runs */
+	/* @args: @n operands. @values: of @options in that order, NULL where not given, "" for one
+	 * without a value. Returns an exit status. */
+	int (*run)(const struct context *ctx, char **args, int n, const char *const *values);
+};
+
+extern const struct command cmd_version, cmd_status, cmd_load, cmd_unload, cmd_bindings, cmd_bind,
+	cmd_unbind, cmd_register_pid, cmd_unregister, cmd_grant, cmd_revoke;
+
+/** Says why the dispatcher could not be opened. Returns EXIT_FAILURE. */
+int command_say_cannot_open(const struct context *ctx, int r, pid_t holder);
+
+/** change_begin(), with a message on failure. Returns 0 or -errno. */
+int command_begin_change(const struct context *ctx, struct change *ret);
+
+/** dispatcher_open() for reading, with a message on failure. Returns 0 or -errno. */
+int command_open_for_reading(const struct context *ctx, struct dispatcher *ret);
+
+/** Makes the label in the change, with a message on failure. Returns 0 or -errno. */
+int command_create_label(struct change *c, const char *label);
+
+/** Flushes stdout: a result that could not be written is a failure. */
+int command_finish(void);

@@ -1,0 +1,366 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "loader/dispatcher.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+#include "dispatcher.skel.h"
+#include "loader/bpffs.h"
+#include "loader/lock.h"
+#include "state/bpfsys.h"
+#include "state/cleanup.h"
+
+/* Everybody may search the folder, so that guests get at their label; the rest is the owner's. */
+#define FOLDER_MODE 0711
+
+static void skeleton_destroyp(struct dispatcher_bpf **skel)
+{
+	dispatcher_bpf__destroy(*skel);
+}
+
+static void link_destroyp(struct bpf_link **link)
+{
+	bpf_link__destroy(*link);
+}
+
+static int obj_info(int fd, void *info, uint32_t size)
+{
+	memset(info, 0, size);
+	return bpf_obj_get_info_by_fd(fd, info, &size);
+}
+
+static int open_in(const char *folder, const char *name, uint32_t flags, int *ret_fd)
+{
+	char path[PATH_MAX];
+
+	if (snprintf(path, sizeof(path), "%s/%s", folder, name) >= (int)sizeof(path))
+		return -ENAMETOOLONG;
+	return bpfsys_obj_get(path, flags, ret_fd);
+}
+
+/* A link outlives its namespace, and then says that its namespace has inode 0. */
+int dispatcher_check_attached(const char *folder, uint64_t netns_inode)
+{
+	CLEANUP_FD int link_fd = -1, program_fd = -1;
+	struct bpf_link_info link;
+	struct bpf_prog_info program;
+	int r;
+
+	r = open_in(folder, ISOMER_PIN_LINK, 0, &link_fd);
+	if (r < 0)
+		return r == -ENOENT ? -ESTALE : r;
+	r = obj_info(link_fd, &link, sizeof(link));
+	if (r < 0)
+		return r;
+	if (link.type != BPF_LINK_TYPE_NETNS || link.netns.netns_ino != netns_inode)
+		return -ESTALE;
+
+	r = open_in(folder, ISOMER_PIN_PROGRAM, BPF_F_RDONLY, &program_fd);
+	if (r < 0)
+		return r == -ENOENT ? -ESTALE : r;
+	r = obj_info(program_fd, &program, sizeof(program));
+	if (r < 0)
+		return r;
+	return program.id == link.prog_id ? 0 : -ESTALE;
+}
+
+/* ---- load ---- */
+
+static int own(const char *path, gid_t group, mode_t mode)
+{
+	if (chown(path, (uid_t)-1, group) < 0)
+		return -errno;
+	return chmod(path, mode) < 0 ? -errno : 0;
+}
+
+static int pin_in(const char *folder, const char *name, int fd, gid_t group, mode_t mode)
+{
+	char path[PATH_MAX];
+	int r;
+
+	if (snprintf(path, sizeof(path), "%s/%s", folder, name) >= (int)sizeof(path))
+		return -ENAMETOOLONG;
+	r = bpf_obj_pin(fd, path);
+	if (r < 0)
+		return r;
+	return own(path, group, mode);
+}
+
+static int write_info(struct dispatcher_bpf *skel, const struct netns *ns,
+		      uint32_t max_destinations)
+{
+	struct isomer_info info = {
+		.magic = ISOMER_MAGIC,
+		.schema = ISOMER_SCHEMA,
+		.netns_cookie = ns->cookie,
+		.netns_inode = ns->inode,
+		.max_destinations = max_destinations,
+		.version = ISOMER_VERSION,
+	};
+	uint32_t key = 0;
+
+	return bpfsys_map_update(bpf_map__fd(skel->maps.info), &key, &info, BPF_ANY);
+}
+
+static int pin_all(const char *folder, struct dispatcher_bpf *skel, struct bpf_link *link,
+		   gid_t group)
+{
+	const struct {
+		const char *name;
+		int fd;
+		mode_t mode;
+	} pins[] = {
+		{ ISOMER_PIN_INFO, bpf_map__fd(skel->maps.info), 0644 },
+		{ ISOMER_PIN_DESTINATIONS, bpf_map__fd(skel->maps.destinations), 0644 },
+		{ ISOMER_PIN_RULESET, bpf_map__fd(skel->maps.ruleset), 0640 },
+		{ ISOMER_PIN_SOCKETS, bpf_map__fd(skel->maps.sockets), 0640 },
+		{ ISOMER_PIN_METRICS, bpf_map__fd(skel->maps.metrics), 0640 },
+		{ ISOMER_PIN_PROGRAM, bpf_program__fd(skel->progs.dispatcher), 0640 },
+		{ ISOMER_PIN_LINK, bpf_link__fd(link), 0640 },
+	};
+
+	for (size_t i = 0; i < sizeof(pins) / sizeof(pins[0]); i++) {
+		int r = pin_in(folder, pins[i].name, pins[i].fd, group, pins[i].mode);
+
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+/* The lock is held until the folder is in its place: by that others know that it is in use. */
+static int make_folders(const char *folder, int *ret_lock_fd)
+{
+	static const struct {
+		const char *name;
+		unsigned mode;
+	} folders[] = {
+		{ ISOMER_DIR_LOCK, 0700 },
+		{ ISOMER_DIR_LABELS, FOLDER_MODE },
+		{ DISPATCHER_DIR_STAGING, 0700 },
+	};
+	char path[PATH_MAX];
+	pid_t holder;
+	int r;
+
+	r = bpffs_mkdir(folder, 0700);
+	for (size_t i = 0; r == 0 && i < sizeof(folders) / sizeof(folders[0]); i++) {
+		if (snprintf(path, sizeof(path), "%s/%s", folder, folders[i].name) >=
+		    (int)sizeof(path))
+			return -ENAMETOOLONG;
+		r = bpffs_mkdir(path, folders[i].mode);
+		if (r == 0 && i == 0)
+			r = lock_take(path, 0, ret_lock_fd, &holder);
+	}
+	return r;
+}
+
+/* Before 5.11 maps are charged to the locked memory of the process. */
+static void lift_memlock_limit(void)
+{
+	struct rlimit unlimited = { RLIM_INFINITY, RLIM_INFINITY };
+
+	(void)setrlimit(RLIMIT_MEMLOCK, &unlimited);
+}
+
+static int load_skeleton(const struct dispatcher_options *options, struct dispatcher_bpf **ret)
+{
+	CLEANUP(skeleton_destroyp) struct dispatcher_bpf *skel = NULL;
+	int r;
+
+	skel = dispatcher_bpf__open();
+	if (!skel)
+		return -errno;
+	bpf_map__set_max_entries(skel->maps.sockets, options->max_destinations);
+	bpf_map__set_max_entries(skel->maps.metrics, options->max_destinations);
+	bpf_map__set_max_entries(skel->maps.destinations, options->max_destinations);
+	r = dispatcher_bpf__load(skel);
+	if (r < 0)
+		return r;
+
+	*ret = TAKE_PTR(skel);
+	return 0;
+}
+
+static int build(const char *folder, const struct netns *ns,
+		 const struct dispatcher_options *options)
+{
+	CLEANUP(skeleton_destroyp) struct dispatcher_bpf *skel = NULL;
+	CLEANUP(link_destroyp) struct bpf_link *link = NULL;
+	CLEANUP_FD int netns_fd = -1;
+	int r;
+
+	r = load_skeleton(options, &skel);
+	if (r < 0)
+		return r;
+	r = write_info(skel, ns, options->max_destinations);
+	if (r < 0)
+		return r;
+	netns_fd = open(ns->path, O_RDONLY | O_CLOEXEC);
+	if (netns_fd < 0)
+		return -errno;
+	link = bpf_program__attach_netns(skel->progs.dispatcher, netns_fd);
+	if (!link)
+		return -errno;
+
+	r = pin_all(folder, skel, link, options->group);
+	if (r < 0)
+		return r;
+	return chmod(folder, FOLDER_MODE) < 0 ? -errno : 0;
+}
+
+int dispatcher_load(const char *bpffs, const struct netns *ns,
+		    const struct dispatcher_options *options)
+{
+	char path[PATH_MAX], fresh[PATH_MAX];
+	CLEANUP_FD int lock_fd = -1;
+	int r;
+
+	r = isomer_state_path(bpffs, ns->inode, path);
+	if (r < 0)
+		return r;
+	if (snprintf(fresh, sizeof(fresh), "%s" DISPATCHER_SUFFIX_NEW "%d", path, (int)getpid()) >=
+	    (int)sizeof(fresh))
+		return -ENAMETOOLONG;
+
+	lift_memlock_limit();
+	r = make_folders(fresh, &lock_fd);
+	if (r == 0)
+		r = build(fresh, ns, options);
+	/* An empty folder would be replaced; ours never is one. */
+	if (r == 0 && renameat2(AT_FDCWD, fresh, AT_FDCWD, path, RENAME_NOREPLACE) < 0)
+		r = errno == EEXIST ? -EALREADY : -errno;
+	if (r < 0)
+		(void)bpffs_remove(fresh);
+	return r;
+}
+
+/* ---- open ---- */
+
+int dispatcher_open_pin(const struct dispatcher *d, const char *name, enum dispatcher_mode mode,
+			int *ret_fd)
+{
+	return open_in(d->st.path, name, mode == DISPATCHER_READ ? BPF_F_RDONLY : 0, ret_fd);
+}
+
+int dispatcher_pin(const struct dispatcher *d, const char *name, int fd, mode_t mode)
+{
+	return pin_in(d->st.path, name, fd, d->group, mode);
+}
+
+static int open_pins(struct dispatcher *d, enum dispatcher_mode mode)
+{
+	char path[PATH_MAX];
+	struct stat sb;
+	int r;
+
+	r = dispatcher_open_pin(d, ISOMER_PIN_RULESET, mode, &d->ruleset_fd);
+	if (r == 0)
+		r = dispatcher_open_pin(d, ISOMER_PIN_DESTINATIONS, mode, &d->destinations_fd);
+	if (r == 0)
+		r = dispatcher_open_pin(d, ISOMER_PIN_SOCKETS, mode, &d->sockets_fd);
+	if (r == 0)
+		r = dispatcher_open_pin(d, ISOMER_PIN_METRICS, mode, &d->metrics_fd);
+	if (r == 0)
+		r = isomer_state_file(&d->st, ISOMER_PIN_RULESET, path);
+	if (r < 0)
+		return r;
+	if (stat(path, &sb) < 0)
+		return -errno;
+
+	d->group = sb.st_gid;
+	return 0;
+}
+
+/* A reader that may not open the link has to be content with the cookie. */
+static int check_alive(const struct dispatcher *d, const struct netns *ns,
+		       enum dispatcher_mode mode)
+{
+	int r;
+
+	if (isomer_state_check_netns(&d->st, ns->cookie) == -EXDEV)
+		return -ESTALE;
+	r = dispatcher_check_attached(d->st.path, ns->inode);
+	if (mode == DISPATCHER_READ && (r == -EACCES || r == -EPERM))
+		return 0;
+	return r;
+}
+
+static int open_locked(const char *bpffs, const struct netns *ns, enum dispatcher_mode mode,
+		       struct dispatcher *d, pid_t *ret_holder)
+{
+	char path[PATH_MAX];
+	int r;
+
+	r = isomer_state_open(bpffs, ns->inode, &d->st);
+	if (r < 0)
+		return r;
+	if (mode == DISPATCHER_WRITE) {
+		r = isomer_state_file(&d->st, ISOMER_DIR_LOCK, path);
+		if (r == 0)
+			r = lock_take(path, LOCK_WAIT_SECONDS, &d->lock_fd, ret_holder);
+		if (r < 0)
+			return r;
+		lift_memlock_limit();
+	}
+	/* Only now: the former writer may have unloaded it. */
+	r = check_alive(d, ns, mode);
+	if (r < 0)
+		return r;
+	return open_pins(d, mode);
+}
+
+int dispatcher_open(const char *bpffs, const struct netns *ns, enum dispatcher_mode mode,
+		    struct dispatcher *ret, pid_t *ret_holder)
+{
+	struct dispatcher d = DISPATCHER_NONE;
+	int r;
+
+	r = open_locked(bpffs, ns, mode, &d, ret_holder);
+	if (r < 0) {
+		dispatcher_close(&d);
+		return r;
+	}
+
+	*ret = d;
+	return 0;
+}
+
+void dispatcher_close(struct dispatcher *d)
+{
+	cleanup_closep(&d->ruleset_fd);
+	cleanup_closep(&d->destinations_fd);
+	cleanup_closep(&d->sockets_fd);
+	cleanup_closep(&d->metrics_fd);
+	cleanup_closep(&d->lock_fd);
+	*d = DISPATCHER_NONE;
+}
+
+/* ---- unload ---- */
+
+int dispatcher_unload(const struct dispatcher *d)
+{
+	char link[PATH_MAX], aside[PATH_MAX];
+	int r;
+
+	/* The link goes first: from here on the state is dead, and whoever is killed behind this
+	 * line leaves something that the next `load` removes. */
+	r = isomer_state_file(&d->st, ISOMER_PIN_LINK, link);
+	if (r < 0)
+		return r;
+	if (unlink(link) < 0)
+		return -errno;
+
+	if (snprintf(aside, sizeof(aside), "%s" DISPATCHER_SUFFIX_OLD "%d", d->st.path,
+		     (int)getpid()) >= (int)sizeof(aside))
+		return -ENAMETOOLONG;
+	if (rename(d->st.path, aside) < 0)
+		return -errno;
+	return bpffs_remove(aside);
+}

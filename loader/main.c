@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* isomer-loader: finds the command, parses options, enters the namespace, drops capabilities. */
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "loader/caps.h"
+#include "loader/command.h"
+#include "loader/log.h"
+#include "state/state.h"
+
+static const struct command *const commands[] = {
+	&cmd_load,         &cmd_unload,     &cmd_bind,  &cmd_unbind, &cmd_bindings, &cmd_status,
+	&cmd_register_pid, &cmd_unregister, &cmd_grant, &cmd_revoke, &cmd_version,
+};
+
+#define N_COMMANDS (sizeof(commands) / sizeof(commands[0]))
+
+enum {
+	OPTION_NETNS,
+	OPTION_BPFFS,
+	OPTION_HELP,
+	OPTION_VERSION,
+	OPTION_GLOBALS, /* those of the command follow */
+	OPTIONS_MAX = OPTION_GLOBALS + 8,
+};
+
+/* What getopt_long() needs, and where its results go. */
+struct options {
+	struct option list[OPTIONS_MAX + 1];
+	const char *values[OPTIONS_MAX];
+	int n;
+};
+
+static void options_add(struct options *o, const char *name, int has_arg)
+{
+	o->list[o->n] = (struct option){ name, has_arg, NULL, 0 };
+	o->values[o->n] = NULL;
+	o->n++;
+}
+
+static void options_init(struct options *o)
+{
+	memset(o, 0, sizeof(*o));
+	options_add(o, "netns", required_argument);
+	options_add(o, "bpffs", required_argument);
+	options_add(o, "help", no_argument);
+	options_add(o, "version", no_argument);
+}
+
+static void options_add_command(struct options *o, const struct command *cmd)
+{
+	for (const struct command_option *c = cmd->options; c && c->name; c++)
+		options_add(o, c->name, c->has_value ? required_argument : no_argument);
+}
+
+/* The reference writes long options with one dash; getopt_long() would read them as letters. */
+static char *with_two_dashes(const struct options *o, char *arg)
+{
+	size_t len = strcspn(arg, "=");
+	char *rewritten;
+
+	if (arg[0] != '-' || arg[1] == '-' || len < 3)
+		return arg;
+	for (int i = 0; i < o->n; i++) {
+		if (strlen(o->list[i].name) != len - 1 ||
+		    strncmp(o->list[i].name, arg + 1, len - 1))
+			continue;
+		rewritten = malloc(strlen(arg) + 2);
+		if (!rewritten)
+			return arg;
+		rewritten[0] = '-';
+		memcpy(rewritten + 1, arg, strlen(arg) + 1);
+		return rewritten; /* lives as long as argv */
+	}
+	return arg;
+}
+
+/* Parses options up to the first operand (@all false) or all of them. Returns 0 or EXIT_USAGE. */
+static int options_parse(struct options *o, int argc, char **argv, bool all)
+{
+	int c, index;
+
+	optind = 0; /* start anew */
+	opterr = 0; /* its messages come in two lines or without the object */
+	while ((c = getopt_long(argc, argv, all ? ":h" : "+:h", o->list, &index)) != -1) {
+		if (c == 'h')
+			o->values[OPTION_HELP] = "";
+		else if (c == ':')
+			return log_usage("option '%s' needs a value", argv[optind - 1]);
+		else if (c != 0)
+			return log_usage("unknown option '%s'; see 'isomer-loader --help'",
+					 argv[optind - 1]);
+		else
+			o->values[index] = optarg ? optarg : "";
+	}
+	return 0;
+}
+
+static void print_help(void)
+{
+	printf("Usage: isomer-loader [--netns PATH] [--bpffs PATH] COMMAND ...\n\n"
+	       "Sends traffic to prefixes and ports to labels, and registers sockets under labels.\n\n"
+	       "Commands:\n");
+	for (size_t i = 0; i < N_COMMANDS; i++)
+		printf("  %-14s %s\n", commands[i]->name, commands[i]->summary);
+	printf("\nOptions:\n"
+	       "  --netns PATH   network namespace to work on (default " NETNS_SELF ")\n"
+	       "  --bpffs PATH   BPF filesystem that holds the state (default " ISOMER_BPFFS_DEFAULT
+	       ")\n"
+	       "  --help         this text, or with a command, what it does\n"
+	       "  --version      print the version\n\n"
+	       "Exit status: 0 done, 1 failed, 2 wrong usage.\n");
+}
+
+static void print_command_help(const struct command *cmd)
+{
+	printf("Usage: isomer-loader %s%s%s%s\n\n%s%s.\n\n%s", cmd->name, *cmd->operands ? " " : "",
+	       cmd->operands, cmd->options ? " [OPTION...]" : "", "Does: ", cmd->summary,
+	       cmd->help);
+}
+
+static const struct command *find_command(const char *name)
+{
+	for (size_t i = 0; i < N_COMMANDS; i++)
+		if (!strcmp(commands[i]->name, name))
+			return commands[i];
+	return NULL;
+}
+
+static int enter_namespace(const char *path, struct netns *ret)
+{
+	int r = netns_enter(path, ret);
+
+	if (r == -EINVAL)
+		return log_failure(r, "'%s' is not a network namespace", path);
+	if (r == -EPERM)
+		return log_failure(
+			r, "not allowed to enter the network namespace '%s': run as root", path);
+	if (r < 0)
+		return log_failure(r, "cannot enter the network namespace '%s': %m", path);
+	return 0;
+}
+
+static int run_command(const struct command *cmd, const struct options *o, char **args, int n)
+{
+	struct context ctx = {
+		.bpffs = o->values[OPTION_BPFFS] ? o->values[OPTION_BPFFS] : ISOMER_BPFFS_DEFAULT,
+	};
+	const char *netns = o->values[OPTION_NETNS] ? o->values[OPTION_NETNS] : NETNS_SELF;
+	int r, status;
+
+	if (n < cmd->min_args || n > cmd->max_args)
+		return log_usage(
+			"%s takes %s, but %d operand%s given; see 'isomer-loader %s --help'",
+			cmd->name, *cmd->operands ? cmd->operands : "no operands", n,
+			n == 1 ? " was" : "s were", cmd->name);
+	status = enter_namespace(netns, &ctx.netns);
+	if (status)
+		return status;
+	r = caps_limit(cmd->caps);
+	if (r < 0)
+		return log_failure(r, "cannot drop capabilities: %m");
+	return cmd->run(&ctx, args, n, o->values + OPTION_GLOBALS);
+}
+
+int main(int argc, char **argv)
+{
+	const struct command *cmd;
+	struct options o;
+	int status;
+
+	log_setup_libbpf();
+	options_init(&o);
+	for (int i = 1; i < argc; i++)
+		argv[i] = with_two_dashes(&o, argv[i]);
+	status = options_parse(&o, argc, argv, false);
+	if (status)
+		return status;
+	if (o.values[OPTION_VERSION])
+		return cmd_version.run(NULL, NULL, 0, NULL);
+	if (optind == argc && o.values[OPTION_HELP]) {
+		print_help();
+		return command_finish();
+	}
+	if (optind == argc)
+		return log_usage("which command? See 'isomer-loader --help'");
+
+	cmd = find_command(argv[optind]);
+	if (!cmd)
+		return log_usage("unknown command '%s'; see 'isomer-loader --help'", argv[optind]);
+	argc -= optind;
+	argv += optind;
+	options_add_command(&o, cmd);
+	for (int i = 1; i < argc; i++)
+		argv[i] = with_two_dashes(&o, argv[i]);
+	status = options_parse(&o, argc, argv, true);
+	if (status)
+		return status;
+	if (o.values[OPTION_HELP]) {
+		print_command_help(cmd);
+		return command_finish();
+	}
+	return run_command(cmd, &o, argv + optind, argc - optind);
+}

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What noun commands show: bindings and destinations as a reader finds them, and their tables. */
+#pragma once
+
+#include "loader/bindings.h"
+#include "loader/destinations.h"
+
+struct snapshot {
+	struct bindings bindings; /* sorted */
+	struct destinations destinations;
+	/* By id; points into @destinations. */
+	const struct destination **by_id;
+	uint32_t n_ids;
+};
+
+#define SNAPSHOT_NONE                                                                              \
+	(struct snapshot)                                                                          \
+	{                                                                                          \
+		.by_id = NULL                                                                      \
+	}
+
+int snapshot_read(const struct dispatcher *d, struct snapshot *ret);
+void snapshot_done(struct snapshot *s);
+
+/** Label of a destination; "?" for one that went away while the snapshot was taken. */
+const char *snapshot_label(const struct snapshot *s, uint32_t id);
+
+/** Keeps the bindings for which @keep returns true. */
+void snapshot_filter(struct snapshot *s,
+		     bool (*keep)(const struct snapshot *s, const struct isomer_binding *binding,
+				  const void *arg),
+		     const void *arg);
+
+/** Prints "Bindings:" and their table. Returns 0 or -ENOMEM. */
+int snapshot_print_bindings(const struct snapshot *s);
