@@ -15,7 +15,7 @@ void bindings_done(struct bindings *set)
 	*set = BINDINGS_NONE;
 }
 
-static bool same_traffic(const struct isomer_binding *a, const struct isomer_binding *b)
+bool bindings_same_traffic(const struct isomer_binding *a, const struct isomer_binding *b)
 {
 	return a->domain == b->domain && a->protocol == b->protocol &&
 	       a->prefixlen == b->prefixlen && a->port_first == b->port_first &&
@@ -25,7 +25,7 @@ static bool same_traffic(const struct isomer_binding *a, const struct isomer_bin
 ssize_t bindings_find(const struct bindings *set, const struct isomer_binding *key)
 {
 	for (size_t i = 0; i < set->n; i++)
-		if (same_traffic(&set->entries[i], key))
+		if (bindings_same_traffic(&set->entries[i], key))
 			return (ssize_t)i;
 	return -1;
 }
@@ -53,9 +53,8 @@ void bindings_remove(struct bindings *set, size_t index)
 	set->n--;
 }
 
-static int compare(const void *pa, const void *pb)
+int bindings_compare(const struct isomer_binding *a, const struct isomer_binding *b)
 {
-	const struct isomer_binding *a = pa, *b = pb;
 	int width_a = a->port_last - a->port_first, width_b = b->port_last - b->port_first;
 
 	if (a->protocol != b->protocol)
@@ -69,6 +68,11 @@ static int compare(const void *pa, const void *pb)
 	if (a->port_first != b->port_first)
 		return b->port_first - a->port_first;
 	return memcmp(a->addr, b->addr, sizeof(a->addr));
+}
+
+static int compare(const void *a, const void *b)
+{
+	return bindings_compare(a, b);
 }
 
 void bindings_sort(struct bindings *set)

@@ -21,6 +21,12 @@ struct bindings {
 
 void bindings_done(struct bindings *set);
 
+/** Have the two the same domain, protocol, prefix and ports? */
+bool bindings_same_traffic(const struct isomer_binding *a, const struct isomer_binding *b);
+
+/** In the order of bindings_sort(): 0 means the same traffic. */
+int bindings_compare(const struct isomer_binding *a, const struct isomer_binding *b);
+
 /** Index of the binding with the domain, protocol, prefix and ports of @key, or -1. */
 ssize_t bindings_find(const struct bindings *set, const struct isomer_binding *key);
 

@@ -4,10 +4,11 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 
@@ -114,4 +115,15 @@ int bpffs_remove(const char *path)
 	if (r < 0)
 		return r;
 	return rmdir(path) < 0 ? -errno : 0;
+}
+
+int bpffs_unique(const char *path, const char *suffix, char ret[PATH_MAX])
+{
+	uint64_t number;
+
+	if (getrandom(&number, sizeof(number), 0) != sizeof(number))
+		return -errno;
+	if (snprintf(ret, PATH_MAX, "%s%s%016" PRIx64, path, suffix, number) >= PATH_MAX)
+		return -ENAMETOOLONG;
+	return 0;
 }

@@ -2,6 +2,7 @@
 /* The BPF filesystem below which the state lies, and work on its folders. */
 #pragma once
 
+#include <limits.h>
 #include <stdbool.h>
 
 /**
@@ -22,3 +23,7 @@ int bpffs_remove(const char *path);
 
 /** Makes the folder @path with exactly @mode, whatever the umask. Returns 0 or -errno. */
 int bpffs_mkdir(const char *path, unsigned mode);
+
+/** Writes @path with @suffix and a random number behind it: nobody can be there first. Returns 0
+ * or -errno. */
+int bpffs_unique(const char *path, const char *suffix, char ret[PATH_MAX]);

@@ -63,6 +63,16 @@ static bool matches(const struct snapshot *s, const struct isomer_binding *b, co
 	       (!f->port || (b->port_first <= f->port && f->port <= b->port_last));
 }
 
+static int print_json(const struct snapshot *s)
+{
+	struct json *j = json_new();
+
+	if (!j)
+		return log_failure(-ENOMEM, "cannot print the bindings: %m");
+	snapshot_json_bindings(s, j);
+	return command_finish_json(j);
+}
+
 static int run(const struct context *ctx, char **args, int n, const char *const *values)
 {
 	CLEANUP(dispatcher_close) struct dispatcher d = DISPATCHER_NONE;
@@ -83,13 +93,12 @@ static int run(const struct context *ctx, char **args, int n, const char *const 
 		return log_failure(r, "cannot read the bindings of %s: %m", ctx->netns.path);
 
 	snapshot_filter(&s, matches, &filter);
-	if (s.bindings.n == 0) {
+	if (ctx->json)
+		return print_json(&s);
+	if (s.bindings.n == 0)
 		printf("no bindings matched\n");
-		return command_finish();
-	}
-	r = snapshot_print_bindings(&s);
-	if (r < 0)
-		return log_failure(r, "cannot print the bindings: %m");
+	else
+		snapshot_print_bindings(&s);
 	return command_finish();
 }
 
@@ -104,7 +113,10 @@ const struct command cmd_bindings = {
 		"  --label LABEL        only those of LABEL\n"
 		"  --protocol PROTOCOL  only tcp or udp\n"
 		"  --ip PREFIX[/LEN]    only those that overlap PREFIX\n"
-		"  --port PORT          only those that cover PORT\n",
+		"  --port PORT          only those that cover PORT\n"
+		"\n"
+		"With --json the document is one that 'load-bindings' reads.\n",
+	.json = true,
 	.options = options,
 	.caps = CAPS(CAP_BPF),
 	.run = run,

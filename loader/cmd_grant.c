@@ -8,7 +8,7 @@
 
 #include "loader/caps.h"
 #include "loader/command.h"
-#include "loader/labels.h"
+#include "loader/grants.h"
 #include "loader/log.h"
 #include "loader/loss.h"
 #include "loader/operand.h"

@@ -78,7 +78,7 @@ int command_open_for_reading(const struct context *ctx, struct dispatcher *ret)
 
 int command_create_label(struct change *c, const char *label)
 {
-	int r = label_create(&c->d, &c->destinations, label);
+	int r = labels_create(&c->d, &c->destinations, &label, 1);
 
 	if (r == -ENOSPC)
 		log_failure(
@@ -96,4 +96,13 @@ int command_finish(void)
 	if (fflush(stdout) == 0 && !ferror(stdout))
 		return EXIT_SUCCESS;
 	return log_failure(-errno, "cannot write the result to stdout: %m");
+}
+
+int command_finish_json(struct json *j)
+{
+	int r = json_end(j);
+
+	if (r < 0)
+		return log_failure(r, "cannot write the result as JSON: %m");
+	return command_finish();
 }

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "loader/change.h"
+#include "loader/json.h"
 #include "loader/netns.h"
 #include "state/cleanup.h"
 
@@ -15,6 +16,7 @@
 struct context {
 	struct netns netns;
 	const char *bpffs;
+	bool json; /* results as one JSON document */
 };
 
 struct command_option {
@@ -28,6 +30,7 @@ struct command {
 	const char *summary;  /* one line */
 	const char *help;     /* operands, options, examples: for --help */
 	int min_args, max_args;
+	bool json;                            /* takes --json */
 	const struct command_option *options; /* up to one without a name; NULL if it has none */
 	uint64_t caps; /* CAPS(CAP_…) that it may need; all others are dropped before it runs */
 	/* @args: @n operands. @values: of @options in that order, NULL where not given, "" for one
@@ -36,7 +39,7 @@ struct command {
 };
 
 extern const struct command cmd_version, cmd_status, cmd_load, cmd_unload, cmd_bindings, cmd_bind,
-	cmd_unbind, cmd_register_pid, cmd_unregister, cmd_grant, cmd_revoke;
+	cmd_unbind, cmd_load_bindings, cmd_register_pid, cmd_unregister, cmd_grant, cmd_revoke;
 
 /** Says why the dispatcher could not be opened. Returns EXIT_FAILURE. */
 int command_say_cannot_open(const struct context *ctx, int r, pid_t holder);
@@ -49,6 +52,9 @@ int command_open_for_reading(const struct context *ctx, struct dispatcher *ret);
 
 /** Makes the label in the change, with a message on failure. Returns 0 or -errno. */
 int command_create_label(struct change *c, const char *label);
+
+/** Ends a document. Returns an exit status, after a message on failure. */
+int command_finish_json(struct json *j);
 
 /** Flushes stdout: a result that could not be written is a failure. */
 int command_finish(void);

@@ -87,21 +87,16 @@ const struct destination **destinations_by_id(const struct destinations *set, ui
 	return table;
 }
 
-int destinations_add(struct destinations *set, const struct destination *entry)
+int destinations_add(struct destinations *set, const struct destination *entries, size_t n)
 {
-	struct destination *entries;
-	size_t i = set->n;
+	struct destination *grown = reallocarray(set->entries, set->n + n, sizeof(*grown));
 
-	entries = reallocarray(set->entries, set->n + 1, sizeof(*entries));
-	if (!entries)
+	if (!grown)
 		return -ENOMEM;
-	while (i > 0 && compare(&entries[i - 1], entry) > 0)
-		i--;
-	memmove(&entries[i + 1], &entries[i], (set->n - i) * sizeof(*entries));
-	entries[i] = *entry;
-
-	set->entries = entries;
-	set->n++;
+	memcpy(&grown[set->n], entries, n * sizeof(*entries));
+	set->entries = grown;
+	set->n += n;
+	qsort(set->entries, set->n, sizeof(*set->entries), compare);
 	return 0;
 }
 

@@ -225,9 +225,9 @@ int dispatcher_load(const char *bpffs, const struct netns *ns,
 	r = isomer_state_path(bpffs, ns->inode, path);
 	if (r < 0)
 		return r;
-	if (snprintf(fresh, sizeof(fresh), "%s" DISPATCHER_SUFFIX_NEW "%d", path, (int)getpid()) >=
-	    (int)sizeof(fresh))
-		return -ENAMETOOLONG;
+	r = bpffs_unique(path, DISPATCHER_SUFFIX_NEW, fresh);
+	if (r < 0)
+		return r;
 
 	lift_memlock_limit();
 	r = make_folders(fresh, &lock_fd);
@@ -357,9 +357,9 @@ int dispatcher_unload(const struct dispatcher *d)
 	if (unlink(link) < 0)
 		return -errno;
 
-	if (snprintf(aside, sizeof(aside), "%s" DISPATCHER_SUFFIX_OLD "%d", d->st.path,
-		     (int)getpid()) >= (int)sizeof(aside))
-		return -ENAMETOOLONG;
+	r = bpffs_unique(d->st.path, DISPATCHER_SUFFIX_OLD, aside);
+	if (r < 0)
+		return r;
 	if (rename(d->st.path, aside) < 0)
 		return -errno;
 	return bpffs_remove(aside);

@@ -13,9 +13,10 @@
 /* Folders of the state that only writers look into. */
 #define DISPATCHER_DIR_STAGING "staging" /* what is not in force yet or any more */
 
-/* Behind the name of the state folder and before a pid: being loaded, being removed. */
-#define DISPATCHER_SUFFIX_NEW "-new-"
-#define DISPATCHER_SUFFIX_OLD "-old-"
+/* Behind the name of the state folder: being loaded, being removed, taken out of the way. */
+#define DISPATCHER_SUFFIX_NEW   "-new-"
+#define DISPATCHER_SUFFIX_OLD   "-old-"
+#define DISPATCHER_SUFFIX_STALE "-stale-"
 
 struct dispatcher {
 	struct isomer_state st;

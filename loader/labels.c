@@ -1,84 +1,21 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "loader/labels.h"
 
-#include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <dirent.h>
 #include <errno.h>
-#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "loader/batch.h"
-#include "loader/bpffs.h"
+#include "loader/grants.h"
+#include "loader/label_files.h"
 #include "state/bpfsys.h"
 #include "state/cleanup.h"
 #include "state/label.h"
-#include "state/parse.h"
 #include "state/slots.h"
-
-/* Everybody may open a slot map for reading; writing is what a grant gives. */
-#define SLOTS_MODE        0644
-#define SLOTS_MODE_GROUP  0664
-#define LABEL_FOLDER_MODE 0711
-
-static const struct {
-	uint8_t domain, protocol;
-} parts[DESTINATIONS_OF_LABEL] = {
-	{ AF_INET, IPPROTO_TCP },
-	{ AF_INET, IPPROTO_UDP },
-	{ AF_INET6, IPPROTO_TCP },
-	{ AF_INET6, IPPROTO_UDP },
-};
-
-/* "<folder>/<label>" or, with @part, "<folder>/<label>/<domain>-<protocol>", below the state. */
-static int label_path(const struct dispatcher *d, const char *folder, const char *label, int part,
-		      char ret[PATH_MAX])
-{
-	char name[ISOMER_LABEL_NAME_SIZE];
-	int n, r;
-
-	r = isomer_label_to_name(label, name);
-	if (r < 0)
-		return r;
-	if (part < 0)
-		n = snprintf(ret, PATH_MAX, "%s/%s/%s", d->st.path, folder, name);
-	else
-		n = snprintf(ret, PATH_MAX, "%s/%s/%s/%s-%s", d->st.path, folder, name,
-			     isomer_domain_name(parts[part].domain),
-			     isomer_protocol_name(parts[part].protocol));
-	return n >= PATH_MAX ? -ENAMETOOLONG : 0;
-}
-
-static void close_parts(int (*fds)[DESTINATIONS_OF_LABEL])
-{
-	for (int i = 0; i < DESTINATIONS_OF_LABEL; i++)
-		cleanup_closep(&(*fds)[i]);
-}
-
-/* Makes four slot maps and pins them in staging/<label>/. */
-static int stage_slots(const struct dispatcher *d, const char *label,
-		       int ret_fds[DESTINATIONS_OF_LABEL])
-{
-	char path[PATH_MAX];
-	int r;
-
-	r = label_path(d, DISPATCHER_DIR_STAGING, label, -1, path);
-	if (r == 0)
-		r = bpffs_mkdir(path, LABEL_FOLDER_MODE);
-	for (int i = 0; r == 0 && i < DESTINATIONS_OF_LABEL; i++) {
-		ret_fds[i] = bpf_map_create(BPF_MAP_TYPE_SOCKMAP, "slots", sizeof(uint32_t),
-					    sizeof(uint64_t), ISOMER_SLOTS, NULL);
-		r = ret_fds[i] < 0 ? -errno : label_path(d, DISPATCHER_DIR_STAGING, label, i, path);
-		if (r == 0)
-			r = bpf_obj_pin(ret_fds[i], path);
-		if (r == 0 && chmod(path, SLOTS_MODE) < 0)
-			r = -errno;
-	}
-	return r;
-}
 
 /* ---- ids ---- */
 
@@ -89,9 +26,9 @@ static int compare_ids(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-/* The lowest four that no destination has. */
-static int find_free_ids(const struct dispatcher *d, const struct destinations *set,
-			 uint32_t ret[DESTINATIONS_OF_LABEL])
+/* The lowest @n that no destination has. */
+static int find_free_ids(const struct dispatcher *d, const struct destinations *set, size_t n,
+			 uint32_t *ret)
 {
 	CLEANUP_FREE uint32_t *used = calloc(set->n + 1, sizeof(*used));
 	size_t found = 0, next = 0;
@@ -102,16 +39,13 @@ static int find_free_ids(const struct dispatcher *d, const struct destinations *
 		used[i] = set->entries[i].id;
 	qsort(used, set->n, sizeof(*used), compare_ids);
 
-	for (uint32_t id = 0; id < d->st.info.max_destinations; id++) {
-		if (next < set->n && used[next] == id) {
+	for (uint32_t id = 0; found < n && id < d->st.info.max_destinations; id++) {
+		if (next < set->n && used[next] == id)
 			next++;
-			continue;
-		}
-		ret[found++] = id;
-		if (found == DESTINATIONS_OF_LABEL)
-			return 0;
+		else
+			ret[found++] = id;
 	}
-	return -ENOSPC;
+	return found < n ? -ENOSPC : 0;
 }
 
 /* Whoever had the id before leaves no counts behind. */
@@ -133,7 +67,6 @@ static int clear_metrics(const struct dispatcher *d, uint32_t id)
 /* Undoes a label as far as it got; also its end, once its folder has left labels/. */
 static int forget(const struct dispatcher *d, const struct destinations *set, const char *label)
 {
-	char path[PATH_MAX];
 	int r, failed = 0;
 
 	for (size_t i = 0; i < set->n; i++) {
@@ -148,70 +81,118 @@ static int forget(const struct dispatcher *d, const struct destinations *set, co
 		if (r < 0 && r != -ENOENT)
 			failed = r;
 	}
-	r = label_path(d, DISPATCHER_DIR_STAGING, label, -1, path);
-	if (r == 0)
-		r = bpffs_remove(path);
+	r = label_unstage(d, label);
 	return failed ? failed : r;
 }
 
-static int announce(const struct dispatcher *d, struct destinations *set, const char *label,
-		    const uint32_t ids[DESTINATIONS_OF_LABEL])
+/* Labels on their way in: destination i belongs to label i / DESTINATIONS_OF_LABEL. */
+struct arrivals {
+	size_t n, n_ids;
+	const char **labels;
+	uint32_t *ids;
+	int *fds; /* slot maps; -1 where there is none yet */
+};
+
+static void arrivals_done(struct arrivals *a)
 {
-	struct destination entry;
+	for (size_t i = 0; a->fds && i < a->n_ids; i++)
+		cleanup_closep(&a->fds[i]);
+	free(a->labels);
+	free(a->ids);
+	free(a->fds);
+}
+
+static int compare_labels(const void *a, const void *b)
+{
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* Which of @labels are not there yet, each once. */
+static int arrivals_init(struct arrivals *a, const struct destinations *set,
+			 const char *const *labels, size_t n)
+{
+	size_t missing = 0;
+
+	a->labels = calloc(n + 1, sizeof(*a->labels));
+	a->ids = calloc(n + 1, DESTINATIONS_OF_LABEL * sizeof(*a->ids));
+	a->fds = calloc(n + 1, DESTINATIONS_OF_LABEL * sizeof(*a->fds));
+	if (!a->labels || !a->ids || !a->fds)
+		return -ENOMEM;
+
+	for (size_t i = 0; i < n; i++)
+		if (!destinations_find(set, labels[i], label_parts[0].domain,
+				       label_parts[0].protocol))
+			a->labels[missing++] = labels[i];
+	qsort(a->labels, missing, sizeof(*a->labels), compare_labels);
+	for (size_t i = 0; i < missing; i++)
+		if (i == 0 || strcmp(a->labels[i], a->labels[i - 1]))
+			a->labels[a->n++] = a->labels[i];
+	a->n_ids = a->n * DESTINATIONS_OF_LABEL;
+	for (size_t i = 0; i < a->n_ids; i++)
+		a->fds[i] = -1;
+	return 0;
+}
+
+static int announce(const struct dispatcher *d, struct destinations *set, const struct arrivals *a)
+{
+	CLEANUP_FREE struct destination *entries = calloc(a->n_ids, sizeof(*entries));
 	int r = 0;
 
-	for (int i = 0; r == 0 && i < DESTINATIONS_OF_LABEL; i++) {
-		struct isomer_destination value = { .id = ids[i] };
+	if (!entries)
+		return -ENOMEM;
+	for (size_t i = 0; i < a->n_ids; i++) {
+		const struct label_part *part = &label_parts[i % DESTINATIONS_OF_LABEL];
 
-		destination_key_init(&entry.key, label, parts[i].domain, parts[i].protocol);
-		entry.id = ids[i];
-		r = clear_metrics(d, ids[i]);
+		destination_key_init(&entries[i].key, a->labels[i / DESTINATIONS_OF_LABEL],
+				     part->domain, part->protocol);
+		entries[i].id = a->ids[i];
+	}
+	r = destinations_add(set, entries, a->n_ids);
+	for (size_t i = 0; r == 0 && i < a->n_ids; i++) {
+		struct isomer_destination value = { .id = a->ids[i] };
+
+		r = clear_metrics(d, a->ids[i]);
 		if (r == 0)
-			r = destinations_add(set, &entry);
-		if (r == 0)
-			r = bpfsys_map_update(d->destinations_fd, &entry.key, &value, BPF_NOEXIST);
+			r = bpfsys_map_update(d->destinations_fd, &entries[i].key, &value,
+					      BPF_NOEXIST);
 	}
 	return r;
 }
 
-static int move(const struct dispatcher *d, const char *from, const char *to, const char *label,
-		int part)
+static int bring_in(const struct dispatcher *d, struct destinations *set, const struct arrivals *a)
 {
-	char source[PATH_MAX], target[PATH_MAX];
-	int r;
+	int r = 0;
 
-	r = label_path(d, from, label, part, source);
+	for (size_t i = 0; r == 0 && i < a->n; i++)
+		r = label_stage(d, a->labels[i], &a->fds[i * DESTINATIONS_OF_LABEL]);
 	if (r == 0)
-		r = label_path(d, to, label, part, target);
-	if (r < 0)
-		return r;
-	return rename(source, target) < 0 ? -errno : 0;
+		r = announce(d, set, a);
+	/* All of them together: one grace period. */
+	if (r == 0)
+		r = batch_write_u32(d->sockets_fd, a->ids, (const uint32_t *)a->fds, a->n_ids);
+	for (size_t i = 0; r == 0 && i < a->n; i++)
+		r = label_move(d, DISPATCHER_DIR_STAGING, ISOMER_DIR_LABELS, a->labels[i], -1);
+	return r;
 }
 
-int label_create(const struct dispatcher *d, struct destinations *set, const char *label)
+int labels_create(const struct dispatcher *d, struct destinations *set, const char *const *labels,
+		  size_t n)
 {
-	CLEANUP(close_parts) int fds[DESTINATIONS_OF_LABEL] = { -1, -1, -1, -1 };
-	uint32_t ids[DESTINATIONS_OF_LABEL], values[DESTINATIONS_OF_LABEL];
+	CLEANUP(arrivals_done) struct arrivals a = { .n = 0 };
 	int r;
 
-	if (destinations_find(set, label, parts[0].domain, parts[0].protocol))
-		return 0;
-	r = find_free_ids(d, set, ids);
+	r = arrivals_init(&a, set, labels, n);
+	if (r < 0 || a.n == 0)
+		return r;
+	r = find_free_ids(d, set, a.n_ids, a.ids);
 	if (r < 0)
 		return r;
 
-	r = stage_slots(d, label, fds);
-	for (int i = 0; i < DESTINATIONS_OF_LABEL; i++)
-		values[i] = (uint32_t)fds[i];
-	if (r == 0)
-		r = announce(d, set, label, ids);
-	if (r == 0)
-		r = batch_write_u32(d->sockets_fd, ids, values, DESTINATIONS_OF_LABEL);
-	if (r == 0)
-		r = move(d, DISPATCHER_DIR_STAGING, ISOMER_DIR_LABELS, label, -1);
-	if (r < 0) {
-		(void)forget(d, set, label);
-		destinations_remove_label(set, label);
+	r = bring_in(d, set, &a);
+	for (size_t i = 0; r < 0 && i < a.n; i++) {
+		(void)label_move(d, ISOMER_DIR_LABELS, DISPATCHER_DIR_STAGING, a.labels[i], -1);
+		(void)forget(d, set, a.labels[i]);
+		destinations_remove_label(set, a.labels[i]);
 	}
 	return r;
 }
@@ -220,7 +201,7 @@ int label_drop(const struct dispatcher *d, struct destinations *set, const char 
 {
 	int r;
 
-	r = move(d, ISOMER_DIR_LABELS, DISPATCHER_DIR_STAGING, label, -1);
+	r = label_move(d, ISOMER_DIR_LABELS, DISPATCHER_DIR_STAGING, label, -1);
 	if (r < 0)
 		return r;
 	r = forget(d, set, label);
@@ -305,73 +286,6 @@ int labels_collect(const struct dispatcher *d, struct destinations *set,
 	return 0;
 }
 
-/* ---- grants ---- */
-
-int label_read_grant(const struct dispatcher *d, const char *label, struct label_grant *ret)
-{
-	char path[PATH_MAX];
-	struct stat pin, folder;
-	int r;
-
-	r = label_path(d, ISOMER_DIR_LABELS, label, 0, path);
-	if (r < 0)
-		return r;
-	if (stat(path, &pin) < 0 || stat(d->st.path, &folder) < 0)
-		return -errno;
-
-	*ret = (struct label_grant){ .uid = pin.st_uid, .has_group = pin.st_mode & S_IWGRP };
-	ret->gid = ret->has_group ? pin.st_gid : 0;
-	ret->granted = ret->has_group || pin.st_uid != folder.st_uid;
-	return 0;
-}
-
-int label_grant(const struct dispatcher *d, const char *label, const struct label_grant *grant)
-{
-	gid_t gid = grant->has_group ? grant->gid : d->group;
-	char path[PATH_MAX];
-
-	for (int i = 0; i < DESTINATIONS_OF_LABEL; i++) {
-		int r = label_path(d, ISOMER_DIR_LABELS, label, i, path);
-
-		if (r < 0)
-			return r;
-		/* The mode first: a former group must not write once the owner is another. */
-		if (chmod(path, SLOTS_MODE) < 0 || chown(path, grant->uid, gid) < 0 ||
-		    (grant->has_group && chmod(path, SLOTS_MODE_GROUP) < 0))
-			return -errno;
-	}
-	return 0;
-}
-
-static void ids_of_label(const struct destinations *set, const char *label,
-			 uint32_t ret[DESTINATIONS_OF_LABEL])
-{
-	for (int i = 0; i < DESTINATIONS_OF_LABEL; i++)
-		ret[i] = destinations_find(set, label, parts[i].domain, parts[i].protocol)->id;
-}
-
-int label_renew(const struct dispatcher *d, const struct destinations *set, const char *label)
-{
-	CLEANUP(close_parts) int fds[DESTINATIONS_OF_LABEL] = { -1, -1, -1, -1 };
-	uint32_t ids[DESTINATIONS_OF_LABEL], values[DESTINATIONS_OF_LABEL];
-	char path[PATH_MAX];
-	int r;
-
-	ids_of_label(set, label, ids);
-	r = stage_slots(d, label, fds);
-	for (int i = 0; i < DESTINATIONS_OF_LABEL; i++)
-		values[i] = (uint32_t)fds[i];
-	if (r == 0)
-		r = batch_write_u32(d->sockets_fd, ids, values, DESTINATIONS_OF_LABEL);
-	for (int i = 0; r == 0 && i < DESTINATIONS_OF_LABEL; i++)
-		r = move(d, DISPATCHER_DIR_STAGING, ISOMER_DIR_LABELS, label, i);
-	if (r < 0)
-		return r; /* the next writer repairs */
-
-	r = label_path(d, DISPATCHER_DIR_STAGING, label, -1, path);
-	return r < 0 ? r : bpffs_remove(path);
-}
-
 /* ---- repair ---- */
 
 static bool has_folder(const struct dispatcher *d, const char *label)
@@ -387,7 +301,7 @@ static bool staged_in_force(const struct dispatcher *d, const struct destination
 			    const char *label, int part)
 {
 	const struct destination *entry =
-		destinations_find(set, label, parts[part].domain, parts[part].protocol);
+		destinations_find(set, label, label_parts[part].domain, label_parts[part].protocol);
 	CLEANUP_FD int fd = -1;
 	struct bpf_map_info info;
 	char path[PATH_MAX];
@@ -402,7 +316,6 @@ static bool staged_in_force(const struct dispatcher *d, const struct destination
 static int repair_staged(const struct dispatcher *d, const struct destinations *set,
 			 const char *label)
 {
-	char path[PATH_MAX];
 	int r;
 
 	if (!has_folder(d, label))
@@ -410,12 +323,11 @@ static int repair_staged(const struct dispatcher *d, const struct destinations *
 	for (int i = 0; i < DESTINATIONS_OF_LABEL; i++) {
 		if (!staged_in_force(d, set, label, i))
 			continue;
-		r = move(d, DISPATCHER_DIR_STAGING, ISOMER_DIR_LABELS, label, i);
+		r = label_move(d, DISPATCHER_DIR_STAGING, ISOMER_DIR_LABELS, label, i);
 		if (r < 0)
 			return r;
 	}
-	r = label_path(d, DISPATCHER_DIR_STAGING, label, -1, path);
-	return r < 0 ? r : bpffs_remove(path);
+	return label_unstage(d, label);
 }
 
 int labels_repair(const struct dispatcher *d)

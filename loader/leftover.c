@@ -29,9 +29,9 @@ int leftover_clear(const char *bpffs, const struct netns *ns, const char *path, 
 	int r;
 
 	*ret = LEFTOVER_NONE;
-	if (snprintf(ret_aside, PATH_MAX, "%s-stale-%d", path, (int)getpid()) >= PATH_MAX)
-		return -ENAMETOOLONG;
-
+	r = bpffs_unique(path, DISPATCHER_SUFFIX_STALE, ret_aside);
+	if (r < 0)
+		return r;
 	r = isomer_state_open(bpffs, ns->inode, &st);
 	if (r == -ENOENT)
 		return 0;

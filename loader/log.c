@@ -4,49 +4,82 @@
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-static void print(const char *format, va_list args) __attribute__((format(printf, 1, 0)));
+#include "loader/json.h"
+#include "state/cleanup.h"
+
+static bool use_json;
+
+void log_use_json(void)
+{
+	use_json = true;
+}
+
+static void print_json(const char *message, int error)
+{
+	CLEANUP(json_freep) struct json *j = json_new();
+
+	if (!j)
+		return;
+	json_object(j, "error");
+	json_text(j, "message", message);
+	if (error)
+		json_number(j, "errno", (uint64_t)error);
+	else
+		json_text(j, "errno", NULL);
+	json_close_object(j);
+	(void)json_end(TAKE_PTR(j));
+}
+
+#define MESSAGE_SIZE 4096
 
 /* One write for the whole line, so that lines of several loaders do not mix. */
-static void print(const char *format, va_list args)
+static void print(const char *message)
 {
-	char line[4096];
-	int used = snprintf(line, sizeof(line), "isomer-loader: ");
-
-	vsnprintf(line + used, sizeof(line) - (size_t)used, format, args);
-	fprintf(stderr, "%s\n", line);
+	fprintf(stderr, "isomer-loader: %s\n", message);
 }
 
 int log_failure(int r, const char *format, ...)
 {
+	char message[MESSAGE_SIZE];
 	va_list args;
 
 	errno = -r;
 	va_start(args, format);
-	print(format, args);
+	vsnprintf(message, sizeof(message), format, args);
 	va_end(args);
+	print(message);
+	if (use_json)
+		print_json(message, -r);
 	return EXIT_FAILURE;
 }
 
 int log_usage(const char *format, ...)
 {
+	char message[MESSAGE_SIZE];
 	va_list args;
 
 	va_start(args, format);
-	print(format, args);
+	vsnprintf(message, sizeof(message), format, args);
 	va_end(args);
+	print(message);
+	if (use_json)
+		print_json(message, 0);
 	return EXIT_USAGE;
 }
 
 void log_notice(const char *format, ...)
 {
+	char message[MESSAGE_SIZE];
 	va_list args;
 
 	va_start(args, format);
-	print(format, args);
+	vsnprintf(message, sizeof(message), format, args);
 	va_end(args);
+	print(message);
 }
 
 static int print_libbpf(enum libbpf_print_level level, const char *format, va_list args)

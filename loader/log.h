@@ -14,6 +14,10 @@ int log_failure(int r, const char *format, ...) __attribute__((format(printf, 2,
 /** Prints what is wrong with the command line. Returns EXIT_USAGE. */
 int log_usage(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
+/** From here on failures and usage errors are also a JSON document on stdout:
+ * {"error": {"message": …, "errno": …}}, errno being null for wrong usage. */
+void log_use_json(void);
+
 /** Prints something worth knowing that is no failure. */
 void log_notice(const char *format, ...) __attribute__((format(printf, 1, 2)));
 

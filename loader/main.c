@@ -12,8 +12,9 @@
 #include "state/state.h"
 
 static const struct command *const commands[] = {
-	&cmd_load,         &cmd_unload,     &cmd_bind,  &cmd_unbind, &cmd_bindings, &cmd_status,
-	&cmd_register_pid, &cmd_unregister, &cmd_grant, &cmd_revoke, &cmd_version,
+	&cmd_load,          &cmd_unload,   &cmd_bind,   &cmd_unbind,
+	&cmd_load_bindings, &cmd_bindings, &cmd_status, &cmd_register_pid,
+	&cmd_unregister,    &cmd_grant,    &cmd_revoke, &cmd_version,
 };
 
 #define N_COMMANDS (sizeof(commands) / sizeof(commands[0]))
@@ -21,6 +22,7 @@ static const struct command *const commands[] = {
 enum {
 	OPTION_NETNS,
 	OPTION_BPFFS,
+	OPTION_JSON,
 	OPTION_HELP,
 	OPTION_VERSION,
 	OPTION_GLOBALS, /* those of the command follow */
@@ -46,6 +48,7 @@ static void options_init(struct options *o)
 	memset(o, 0, sizeof(*o));
 	options_add(o, "netns", required_argument);
 	options_add(o, "bpffs", required_argument);
+	options_add(o, "json", no_argument);
 	options_add(o, "help", no_argument);
 	options_add(o, "version", no_argument);
 }
@@ -110,6 +113,7 @@ static void print_help(void)
 	       "  --netns PATH   network namespace to work on (default " NETNS_SELF ")\n"
 	       "  --bpffs PATH   BPF filesystem that holds the state (default " ISOMER_BPFFS_DEFAULT
 	       ")\n"
+	       "  --json         results, and errors, as one JSON document on stdout\n"
 	       "  --help         this text, or with a command, what it does\n"
 	       "  --version      print the version\n\n"
 	       "Exit status: 0 done, 1 failed, 2 wrong usage.\n");
@@ -148,6 +152,7 @@ static int run_command(const struct command *cmd, const struct options *o, char 
 {
 	struct context ctx = {
 		.bpffs = o->values[OPTION_BPFFS] ? o->values[OPTION_BPFFS] : ISOMER_BPFFS_DEFAULT,
+		.json = o->values[OPTION_JSON] != NULL,
 	};
 	const char *netns = o->values[OPTION_NETNS] ? o->values[OPTION_NETNS] : NETNS_SELF;
 	int r, status;
@@ -157,6 +162,8 @@ static int run_command(const struct command *cmd, const struct options *o, char 
 			"%s takes %s, but %d operand%s given; see 'isomer-loader %s --help'",
 			cmd->name, *cmd->operands ? cmd->operands : "no operands", n,
 			n == 1 ? " was" : "s were", cmd->name);
+	if (ctx.json && !cmd->json)
+		return log_usage("%s has no --json", cmd->name);
 	status = enter_namespace(netns, &ctx.netns);
 	if (status)
 		return status;
@@ -179,8 +186,10 @@ int main(int argc, char **argv)
 	status = options_parse(&o, argc, argv, false);
 	if (status)
 		return status;
+	if (o.values[OPTION_JSON])
+		log_use_json();
 	if (o.values[OPTION_VERSION])
-		return cmd_version.run(NULL, NULL, 0, NULL);
+		return run_command(&cmd_version, &o, NULL, 0);
 	if (optind == argc && o.values[OPTION_HELP]) {
 		print_help();
 		return command_finish();
@@ -199,6 +208,8 @@ int main(int argc, char **argv)
 	status = options_parse(&o, argc, argv, true);
 	if (status)
 		return status;
+	if (o.values[OPTION_JSON])
+		log_use_json();
 	if (o.values[OPTION_HELP]) {
 		print_command_help(cmd);
 		return command_finish();

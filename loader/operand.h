@@ -6,7 +6,8 @@
 
 #include <sys/types.h>
 
-#include "loader/labels.h"
+#include "loader/bindings.h"
+#include "loader/grants.h"
 #include "state/parse.h"
 
 int operand_label(const char *text);

@@ -8,20 +8,32 @@
 /* A list of trees is found by the number of its first word, in 31 bits. */
 #define BLOCKS_MAX ((size_t)1 << 31 >> 5)
 
-int blocks_add(struct blocks *b, size_t n, uint32_t *ret_first)
+int blocks_reserve(struct blocks *b, size_t n)
 {
+	size_t capacity;
+	void *p;
+
 	if (n > BLOCKS_MAX - b->n)
 		return -ENOMEM;
-	if (b->n + n > b->capacity) {
-		/* Half as much again: what is not used yet costs addresses, not memory. */
-		size_t capacity = b->n + n + (b->n + n) / 2 + 16;
-		void *p = reallocarray(b->block, capacity, sizeof(*b->block));
+	if (b->n + n <= b->capacity)
+		return 0;
+	/* Half as much again: what is not used yet costs addresses, not memory. */
+	capacity = b->n + n + (b->n + n) / 2 + 16;
+	p = reallocarray(b->block, capacity, sizeof(*b->block));
+	if (!p)
+		return -ENOMEM;
+	b->block = p;
+	b->capacity = capacity;
+	return 0;
+}
 
-		if (!p)
-			return -ENOMEM;
-		b->block = p;
-		b->capacity = capacity;
-	}
+int blocks_add(struct blocks *b, size_t n, uint32_t *ret_first)
+{
+	int r;
+
+	r = blocks_reserve(b, n);
+	if (r < 0)
+		return r;
 	memset(b->block + b->n, 0, n * sizeof(*b->block));
 	*ret_first = b->n;
 	b->n += n;

@@ -14,6 +14,9 @@ struct blocks {
 	size_t n, capacity;
 };
 
+/** Makes room for @n more blocks, so that adding them copies nothing. */
+int blocks_reserve(struct blocks *b, size_t n);
+
 /** Adds @n blocks of zeros and says where the first is. Moves @b->block. */
 int blocks_add(struct blocks *b, size_t n, uint32_t *ret_first);
 void blocks_done(struct blocks *b);

@@ -13,21 +13,19 @@
 #define PUSH_MIN   8192
 #define PUSH_SHARE 8
 
-void port_node_intervals(const struct port_nodes *p, uint32_t node, uint32_t *ret_first,
-			 uint32_t *ret_end)
+bool port_node_covers(const struct port_nodes *p, uint32_t node)
 {
-	uint32_t width = 1;
+	while (node < p->n_leaves)
+		node = 2 * node;
+	return node - p->n_leaves < p->n_intervals;
+}
 
-	while (node < p->n_leaves) {
-		node *= 2;
-		width *= 2;
-	}
-	*ret_first = node - p->n_leaves;
-	*ret_end = *ret_first + width;
-	if (*ret_first > p->n_intervals)
-		*ret_first = p->n_intervals;
-	if (*ret_end > p->n_intervals)
-		*ret_end = p->n_intervals;
+uint16_t port_node_last(const struct port_nodes *p, uint32_t node)
+{
+	while (node < p->n_leaves)
+		node = 2 * node + 1;
+	node -= p->n_leaves;
+	return p->border[node < p->n_intervals ? node + 1 : p->n_intervals] - 1;
 }
 
 /* Makes the intervals; @ret_interval says which one a port begins, if it begins one. */
@@ -136,8 +134,6 @@ static uint64_t push_cost(const struct rules *rules, const struct port_nodes *p,
 				continue;
 			if (more > rules->n_prefixes)
 				more = rules->n_prefixes;
-			if (more < size[i])
-				more = size[i];
 			cost += tree_blocks(rules, more) - tree_blocks(rules, size[i]);
 			if (really)
 				size[i] = more;
@@ -162,6 +158,8 @@ static int choose_pushes(const struct rules *rules, struct port_nodes *p)
 		size[node] = port_node_rules(p, node);
 		if (size[node] && p->below[node])
 			items[n++] = (struct sort_item){ size[node], node };
+		if (size[node] > rules->n_prefixes)
+			size[node] = rules->n_prefixes;
 	}
 	sorted = items_sort(items, items + n_nodes, n);
 	for (uint32_t i = 0; i < n; i++) {

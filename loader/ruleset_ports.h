@@ -31,7 +31,8 @@ static inline uint32_t port_node_rules(const struct port_nodes *p, uint32_t node
 	return p->start[node + 1] - p->start[node];
 }
 
-/** The intervals that @node stands for: *@ret_first up to and without *@ret_end. May be none, where
- * the leaves are more than the intervals. */
-void port_node_intervals(const struct port_nodes *p, uint32_t node, uint32_t *ret_first,
-			 uint32_t *ret_end);
+/** Whether @node stands for any port: there may be more leaves than intervals. */
+bool port_node_covers(const struct port_nodes *p, uint32_t node);
+
+/** The last port of @node, which must stand for any. */
+uint16_t port_node_last(const struct port_nodes *p, uint32_t node);

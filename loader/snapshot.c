@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "loader/index.h"
+#include "loader/json.h"
 #include "loader/table.h"
 #include "state/cleanup.h"
 #include "state/parse.h"
@@ -69,6 +70,8 @@ void snapshot_filter(struct snapshot *s,
 	s->bindings.n = kept;
 }
 
+/* ---- for people ---- */
+
 /* A column for the miss policy only where it says something. */
 static bool any_pass(const struct bindings *set)
 {
@@ -78,28 +81,70 @@ static bool any_pass(const struct bindings *set)
 	return false;
 }
 
-int snapshot_print_bindings(const struct snapshot *s)
+static const char *miss_name(const struct isomer_binding *b)
 {
-	bool show_miss = any_pass(&s->bindings);
-	CLEANUP(table_freep) struct table *t = NULL;
+	return b->miss == ISOMER_MISS_PASS ? "pass" : "drop";
+}
+
+static void binding_cell(size_t row, size_t column, const void *arg, char ret[TABLE_CELL_SIZE])
+{
+	const struct snapshot *s = arg;
+	const struct isomer_binding *b = &s->bindings.entries[row];
+
+	switch (column) {
+	case 0:
+		table_text(ret, isomer_protocol_name(b->protocol));
+		break;
+	case 1:
+		binding_prefix_text(b, ret);
+		break;
+	case 2:
+		binding_ports_text(b, ret);
+		break;
+	case 3:
+		table_text(ret, snapshot_label(s, b->destination));
+		break;
+	default:
+		table_text(ret, miss_name(b));
+	}
+}
+
+void snapshot_print_bindings(const struct snapshot *s)
+{
+	struct table t = {
+		.columns = any_pass(&s->bindings) ? 5 : 4,
+		.rows = s->bindings.n,
+		.headings = { "protocol", "prefix", "port", "label", "miss" },
+		.cell = binding_cell,
+		.arg = s,
+	};
+
+	printf("Bindings:\n");
+	table_print(&t);
+}
+
+/* ---- for programs ---- */
+
+void snapshot_json_bindings(const struct snapshot *s, struct json *j)
+{
 	char prefix[PREFIX_TEXT_SIZE], ports[PORTS_TEXT_SIZE];
 
-	t = show_miss ? table_new("protocol", "prefix", "port", "label", "miss", NULL)
-		      : table_new("protocol", "prefix", "port", "label", NULL);
-	if (!t)
-		return -ENOMEM;
+	json_array(j, "bindings");
 	for (size_t i = 0; i < s->bindings.n; i++) {
 		const struct isomer_binding *b = &s->bindings.entries[i];
 
 		binding_prefix_text(b, prefix);
 		binding_ports_text(b, ports);
-		table_cell(t, isomer_protocol_name(b->protocol));
-		table_cell(t, prefix);
-		table_cell(t, ports);
-		table_cell(t, snapshot_label(s, b->destination));
-		if (show_miss)
-			table_cell(t, b->miss == ISOMER_MISS_PASS ? "pass" : "drop");
+		json_object(j, NULL);
+		json_text(j, "label", snapshot_label(s, b->destination));
+		json_text(j, "protocol", isomer_protocol_name(b->protocol));
+		json_text(j, "prefix", prefix);
+		if (binding_all_ports(b) || b->port_first == b->port_last)
+			json_number(j, "port", b->port_first);
+		else
+			json_text(j, "port", ports);
+		json_text(j, "miss", miss_name(b));
+		json_close_object(j);
 	}
-	printf("Bindings:\n");
-	return table_print(t);
+	json_close_array(j);
 }

@@ -4,6 +4,7 @@
 
 #include "loader/bindings.h"
 #include "loader/destinations.h"
+#include "loader/json.h"
 
 struct snapshot {
 	struct bindings bindings; /* sorted */
@@ -31,5 +32,8 @@ void snapshot_filter(struct snapshot *s,
 				  const void *arg),
 		     const void *arg);
 
-/** Prints "Bindings:" and their table. Returns 0 or -ENOMEM. */
-int snapshot_print_bindings(const struct snapshot *s);
+/** Prints "Bindings:" and their table. */
+void snapshot_print_bindings(const struct snapshot *s);
+
+/** Writes the member "bindings", in the form that load-bindings reads. */
+void snapshot_json_bindings(const struct snapshot *s, struct json *j);

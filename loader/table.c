@@ -1,97 +1,36 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "loader/table.h"
 
-#include <errno.h>
-#include <stdarg.h>
-#include <stdbool.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-/* A label, the longest text of a cell, fits. */
-#define CELL_SIZE 512
-
-struct table {
-	size_t columns, cells, room;
-	char **cell;
-	bool failed;
-};
-
-struct table *table_new(const char *heading, ...)
+void table_text(char ret[TABLE_CELL_SIZE], const char *text)
 {
-	struct table *t = calloc(1, sizeof(*t));
-	va_list args;
-
-	if (!t)
-		return NULL;
-	va_start(args, heading);
-	for (; heading; heading = va_arg(args, const char *)) {
-		table_cell(t, heading);
-		t->columns++;
-	}
-	va_end(args);
-	return t;
+	snprintf(ret, TABLE_CELL_SIZE, "%s", text);
 }
 
-void table_cell(struct table *t, const char *text)
+void table_print(const struct table *t)
 {
-	char **grown = t->cell;
+	int width[TABLE_COLUMNS_MAX];
+	char text[TABLE_CELL_SIZE];
 
-	if (t->cells == t->room) {
-		size_t room = t->room ? 2 * t->room : 64;
-
-		grown = reallocarray(t->cell, room, sizeof(*grown));
-		if (grown) {
-			t->cell = grown;
-			t->room = room;
+	for (size_t column = 0; column < t->columns; column++) {
+		width[column] = (int)strlen(t->headings[column]);
+		for (size_t row = 0; row < t->rows; row++) {
+			t->cell(row, column, t->arg, text);
+			if ((int)strlen(text) > width[column])
+				width[column] = (int)strlen(text);
 		}
 	}
-	if (!grown || !(t->cell[t->cells] = strdup(text)))
-		t->failed = true;
-	else
-		t->cells++;
-}
 
-void table_cellf(struct table *t, const char *format, ...)
-{
-	char text[CELL_SIZE];
-	va_list args;
-
-	va_start(args, format);
-	vsnprintf(text, sizeof(text), format, args);
-	va_end(args);
-	table_cell(t, text);
-}
-
-int table_print(const struct table *t)
-{
-	size_t *width = calloc(t->columns, sizeof(*width));
-
-	if (t->failed || !width) {
-		free(width);
-		return -ENOMEM;
+	for (size_t column = 0; column < t->columns; column++)
+		printf(" %*s", width[column], t->headings[column]);
+	putchar('\n');
+	for (size_t row = 0; row < t->rows; row++) {
+		for (size_t column = 0; column < t->columns; column++) {
+			t->cell(row, column, t->arg, text);
+			printf(" %*s", width[column], text);
+		}
+		putchar('\n');
 	}
-	for (size_t i = 0; i < t->cells; i++)
-		if (strlen(t->cell[i]) > width[i % t->columns])
-			width[i % t->columns] = strlen(t->cell[i]);
-	for (size_t i = 0; i < t->cells; i++)
-		printf(" %*s%s", (int)width[i % t->columns], t->cell[i],
-		       i % t->columns == t->columns - 1 ? "\n" : "");
-	free(width);
-	return 0;
-}
-
-void table_free(struct table *t)
-{
-	if (!t)
-		return;
-	for (size_t i = 0; i < t->cells; i++)
-		free(t->cell[i]);
-	free(t->cell);
-	free(t);
-}
-
-void table_freep(struct table **t)
-{
-	table_free(*t);
 }

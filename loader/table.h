@@ -4,18 +4,20 @@
 
 #include <stddef.h>
 
-struct table; /* opaque */
+#define TABLE_COLUMNS_MAX 8
+#define TABLE_CELL_SIZE   512 /* a label, the longest text of a cell, fits */
 
-/** A table with the headings up to a NULL. NULL without memory. */
-struct table *table_new(const char *heading, ...) __attribute__((sentinel));
+struct table {
+	size_t columns, rows;
+	const char *headings[TABLE_COLUMNS_MAX];
+	/* Writes the text of a cell. It is asked for twice, so that nothing has to be kept: once
+	 * for the width, once to print. */
+	void (*cell)(size_t row, size_t column, const void *arg, char ret[TABLE_CELL_SIZE]);
+	const void *arg;
+};
 
-/** Adds one cell; a row is full after as many as there are headings. Copies @text. A lack of
- * memory is kept and reported by table_print(). */
-void table_cell(struct table *t, const char *text);
-void table_cellf(struct table *t, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/** Writes @text into a cell. */
+void table_text(char ret[TABLE_CELL_SIZE], const char *text);
 
-/** Prints it to stdout. Returns 0 or -ENOMEM. */
-int table_print(const struct table *t);
-
-void table_free(struct table *t);
-void table_freep(struct table **t);
+/** Prints it to stdout. */
+void table_print(const struct table *t);

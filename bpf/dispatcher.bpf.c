@@ -1,0 +1,273 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-3-Clause) */
+/* The dispatcher: finds the binding of a new connection or datagram in the ruleset, and hands the
+ * packet to a socket of the binding's destination.
+ *
+ * Everything here must pass the verifier of Linux 5.10. A jump that depends on what a node holds
+ * doubles the states that the verifier follows, so searches count without jumps.
+ */
+#include <linux/bpf.h>
+#include <linux/in.h>
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+
+#include "maps.bpf.h"
+
+/* <linux/socket.h> does not have them, <sys/socket.h> is not for BPF. */
+#define AF_INET  2
+#define AF_INET6 10
+
+/* Keeps clang from knowing anything about @x: it would turn the arithmetic back into jumps, or
+ * drop a mask that the verifier wants to see. */
+#define hide(x) asm volatile("" : "+r"(x))
+
+/* Four words, the highest first; an IPv4 address or a port is in the first alone. */
+struct key {
+	__u32 word[4];
+};
+
+/* The words of a node that may be read at a computed place, which the verifier has to see bounded
+ * anew each time. */
+static __always_inline __u32 word_at(const struct isomer_block *node, __u64 i)
+{
+	if (__builtin_constant_p(i))
+		return node->word[i];
+	hide(i);
+	return node->word[i & (ISOMER_BLOCK_WORDS - 1)];
+}
+
+/* 1 if separator @i is less than @key, else 0. */
+static __always_inline __u64 narrow_less(const struct isomer_block *node, __u64 i, __u32 key)
+{
+	__u64 difference = (__u64)word_at(node, i) - key;
+
+	hide(difference);
+	return difference >> 63;
+}
+
+static __always_inline __u64 wide_less(const struct isomer_block *node, __u64 i,
+				       const struct key *key)
+{
+	__u64 borrow = 0;
+
+#pragma unroll
+	for (int w = 3; w >= 0; w--) {
+		borrow = (__u64)word_at(node, i * 4 + w) - key->word[w] - borrow;
+		hide(borrow);
+		borrow >>= 63;
+	}
+	return borrow;
+}
+
+/* How many of the 2 * @half - 1 separators are less than @key: the place of its segment. */
+static __always_inline __u64 narrow_place(const struct isomer_block *node, __u32 key, __u64 half)
+{
+	__u64 i = 0;
+
+#pragma unroll
+	for (__u64 step = half; step; step >>= 1)
+		i += narrow_less(node, i + step - 1, key) * step;
+	return i;
+}
+
+static __always_inline __u64 wide_place(const struct isomer_block *node, const struct key *key,
+					__u64 last)
+{
+	__u64 i = 0;
+
+	i += wide_less(node, 3, key) * 4;
+	i += wide_less(node, i + 1, key) * 2;
+	/* A leaf has no separator 6: values are there. */
+	i += wide_less(node, i, key) & ~(i >> 2 & i >> 1 & last);
+	return i;
+}
+
+static __always_inline const struct isomer_block *block_at(void *rules, __u32 i)
+{
+	return bpf_map_lookup_elem(rules, &i);
+}
+
+/* Value of the segment of @key. False where a block is missing, which the compiler of rulesets
+ * never lets happen: giving up there keeps the verifier from following it any further. */
+static __always_inline int narrow_search(void *rules, __u32 tree, __u32 key, __u32 *ret_value)
+{
+	__u32 at = ISOMER_TREE_ROOT(tree), levels = ISOMER_TREE_LEVELS(tree);
+	const struct isomer_block *node;
+
+#pragma clang loop unroll(disable)
+	for (__u32 level = 0; level < ISOMER_LEVELS_MAX && level < levels; level++) {
+		node = block_at(rules, at);
+		if (!node)
+			return 0;
+		at = node->word[ISOMER_NARROW_FIRST_CHILD] + narrow_place(node, key, 16);
+	}
+	node = block_at(rules, at);
+	if (!node)
+		return 0;
+	*ret_value = word_at(node, ISOMER_NARROW_VALUES + narrow_place(node, key, 8));
+	return 1;
+}
+
+static __always_inline int wide_search(void *rules, __u32 tree, const struct key *key,
+				       __u32 *ret_value)
+{
+	__u32 at = ISOMER_TREE_ROOT(tree), levels = ISOMER_TREE_LEVELS(tree);
+	const struct isomer_block *node;
+
+#pragma clang loop unroll(disable)
+	for (__u32 level = 0; level < ISOMER_LEVELS_MAX && level < levels; level++) {
+		node = block_at(rules, at);
+		if (!node)
+			return 0;
+		at = node->word[ISOMER_WIDE_FIRST_CHILD] + wide_place(node, key, 0);
+	}
+	node = block_at(rules, at);
+	if (!node)
+		return 0;
+	*ret_value = word_at(node, ISOMER_WIDE_VALUES + wide_place(node, key, 1));
+	return 1;
+}
+
+/* @a unless @b has a longer prefix: of equal ones the earlier tree's counts. */
+static __always_inline __u32 longer(__u32 a, __u32 b)
+{
+	__u64 less = (__u64)ISOMER_VERDICT_RANK(a) - ISOMER_VERDICT_RANK(b);
+
+	hide(less);
+	less >>= 63;
+	hide(less);
+	return a ^ ((a ^ b) & (0 - less));
+}
+
+/* The best verdict of all trees of a port: @trees is a value of the port tree. */
+static __always_inline __u32 best_verdict(void *rules, __u32 trees, const struct key *key, int wide)
+{
+	const struct isomer_block *list;
+	__u32 best = 0, i = 0, tree = trees | ISOMER_TREE_LAST;
+
+	/* Without a list this is the header and stays unread: a pointer in either case. */
+	list = block_at(rules, trees & ISOMER_TREES_LIST
+				       ? (trees & ~ISOMER_TREES_LIST) / ISOMER_BLOCK_WORDS
+				       : 0);
+	if (!list)
+		return 0;
+	if (trees & ISOMER_TREES_LIST) {
+		i = trees % ISOMER_BLOCK_WORDS;
+		tree = word_at(list, i);
+	}
+#pragma clang loop unroll(disable)
+	for (int n = 0; n < ISOMER_TREES_MAX; n++) {
+		__u32 verdict;
+
+		if (!(wide ? wide_search(rules, tree, key, &verdict)
+			   : narrow_search(rules, tree, key->word[0], &verdict)))
+			return 0;
+		best = longer(best, verdict);
+		if (tree & ISOMER_TREE_LAST || ISOMER_VERDICT_RANK(best) == (wide ? 129 : 33))
+			break;
+		i = (i + 1) % ISOMER_BLOCK_WORDS;
+		tree = word_at(list, i);
+	}
+	return best;
+}
+
+/* The verdict on a packet; 0: no binding matches it. */
+static __always_inline __u32 ruleset_search(struct bpf_sk_lookup *ctx)
+{
+	int wide = ctx->family == AF_INET6;
+	const struct isomer_block *header;
+	__u32 zero = 0, ports, trees;
+	struct key key = {};
+	void *rules;
+
+	/* One look-up of the ruleset for a packet, so that it never meets two of them. */
+	rules = bpf_map_lookup_elem(&ruleset, &zero);
+	if (!rules)
+		return 0;
+	header = block_at(rules, 0);
+	if (!header)
+		return 0;
+	ports = ((const struct isomer_index_header *)header)->ports[wide];
+	if (!ports)
+		return 0;
+	if (!narrow_search(rules, ports,
+			   ISOMER_PORT_KEY(ctx->protocol == IPPROTO_UDP, ctx->local_port), &trees) ||
+	    !trees)
+		return 0;
+	if (!wide) {
+		key.word[0] = bpf_ntohl(ctx->local_ip4);
+		/* clang 14 makes one load at ctx + offset of both branches, which the
+		 * verifier refuses. */
+		barrier();
+		return best_verdict(rules, trees, &key, 0);
+	}
+	key.word[0] = bpf_ntohl(ctx->local_ip6[0]);
+	key.word[1] = bpf_ntohl(ctx->local_ip6[1]);
+	key.word[2] = bpf_ntohl(ctx->local_ip6[2]);
+	key.word[3] = bpf_ntohl(ctx->local_ip6[3]);
+	return best_verdict(rules, trees, &key, 1);
+}
+
+/* Tries the slots: the current one, then the standby from the newest to the oldest. 0 if one has
+ * taken the packet. @ret_bad: whether one had to be skipped. */
+static __always_inline int assign_any(struct bpf_sk_lookup *ctx, void *slots, int *ret_bad)
+{
+#pragma clang loop unroll(disable)
+	for (__u32 n = 0; n < ISOMER_SLOTS; n++) {
+		__u32 slot = (ISOMER_SLOTS - n) % ISOMER_SLOTS;
+		struct bpf_sock *sk = bpf_map_lookup_elem(slots, &slot);
+		long r;
+
+		if (!sk)
+			continue;
+		/* Fails for a socket that is no listener any more or a UDP socket that has been
+		 * connected; both may come back. */
+		r = bpf_sk_assign(ctx, sk, 0);
+		bpf_sk_release(sk);
+		if (r == 0)
+			return 0;
+		*ret_bad = 1;
+	}
+	return -1;
+}
+
+static __always_inline int deliver(struct bpf_sk_lookup *ctx, __u32 verdict)
+{
+	__u32 id = ISOMER_VERDICT_ID(verdict);
+	int bad = 0, missed = 1, chosen = !!ctx->sk;
+	struct isomer_metrics *m;
+	void *slots;
+
+	slots = bpf_map_lookup_elem(&sockets, &id);
+	if (slots && !chosen)
+		missed = assign_any(ctx, slots, &bad);
+	m = bpf_map_lookup_elem(&metrics, &id);
+	if (m) {
+		/* Not atomic: receiving is in softirq, which nothing on this CPU interrupts that
+		 * could come here too. */
+		m->lookups++;
+		if (chosen)
+			m->errors[ISOMER_ERROR_OTHER_PROGRAM]++;
+		else if (missed)
+			m->misses++;
+		if (bad)
+			m->errors[ISOMER_ERROR_BAD_SOCKET]++;
+	}
+	if (chosen || !missed || ISOMER_VERDICT_PASS(verdict) == ISOMER_MISS_PASS)
+		return SK_PASS;
+	return SK_DROP;
+}
+
+SEC("sk_lookup")
+int dispatcher(struct bpf_sk_lookup *ctx)
+{
+	__u32 verdict;
+
+	if (ctx->family != AF_INET && ctx->family != AF_INET6)
+		return SK_PASS;
+	if (ctx->protocol != IPPROTO_TCP && ctx->protocol != IPPROTO_UDP)
+		return SK_PASS;
+	verdict = ruleset_search(ctx);
+	return verdict ? deliver(ctx, verdict) : SK_PASS;
+}
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-3-Clause) */
+/* The maps of the dispatcher. None carries a pinning attribute: the loader pins them itself, so
+ * that a load that fails leaves nothing behind. Layouts: isomer/abi.h.
+ */
+#pragma once
+
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+
+#include <isomer/abi.h>
+
+/* The index in force. Written by the loader, one update for each change of the bindings; read by
+ * the dispatcher. BPF_F_INNER_MAP lets every index have the size that it needs. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__array(
+		values, struct {
+			__uint(type, BPF_MAP_TYPE_ARRAY);
+			__uint(map_flags, BPF_F_INNER_MAP | BPF_F_RDONLY_PROG);
+			__uint(max_entries, 1);
+			__uint(key_size, sizeof(__u32));
+			/* By size: clang 14 leaves a type that only an inner map names
+			 * without its members. */
+			__uint(value_size, sizeof(struct isomer_block));
+		});
+} ruleset SEC(".maps");
+
+/* Id of a destination -> its slots. The loader puts the slots here and gives them to their user,
+ * who puts sockets into them; read by the dispatcher. The loader sets max_entries. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, ISOMER_DESTINATIONS_DEFAULT);
+	__type(key, __u32);
+	__array(
+		values, struct {
+			__uint(type, BPF_MAP_TYPE_SOCKMAP);
+			__uint(max_entries, ISOMER_SLOTS);
+			__type(key, __u32);
+			__type(value, __u64);
+		});
+} sockets SEC(".maps");
+
+/* Id of a destination -> its counters. Written by the dispatcher, set to 0 by the loader when an
+ * id is given again; read by the loader, which sets max_entries. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, ISOMER_DESTINATIONS_DEFAULT);
+	__type(key, __u32);
+	__type(value, struct isomer_metrics);
+} metrics SEC(".maps");
+
+/* (label, domain, protocol) -> id. Written by the loader, which sets max_entries; read by the
+ * loader and by whoever registers. The dispatcher has no use for it. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, ISOMER_DESTINATIONS_DEFAULT);
+	__type(key, struct isomer_destination_key);
+	__type(value, struct isomer_destination);
+} destinations SEC(".maps");
+
+/* What this dispatcher is. Written once by the loader, read by everybody but the dispatcher. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct isomer_info);
+} info SEC(".maps");
