@@ -2,7 +2,6 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,7 +12,7 @@
 #include "loader/log.h"
 #include "loader/operand.h"
 #include "loader/process_sockets.h"
-#include "state/slots.h"
+#include "loader/registration.h"
 
 /* A process keeps at most two sockets of one address and port: the second takes over when the
  * first is closed, and the kernel shares among the others. */
@@ -26,8 +25,7 @@ struct wanted {
 	uint16_t port;
 	struct isomer_prefix address;
 
-	int fds[SOCKETS_MAX];
-	struct isomer_socket sockets[SOCKETS_MAX];
+	struct registration found[SOCKETS_MAX];
 	int n;
 	bool saw_mptcp, saw_other_netns;
 };
@@ -35,7 +33,7 @@ struct wanted {
 static void wanted_done(struct wanted *w)
 {
 	for (int i = 0; i < w->n; i++)
-		close(w->fds[i]);
+		close(w->found[i].fd);
 	w->n = 0;
 }
 
@@ -115,15 +113,15 @@ static int collect(int fd, void *arg)
 	if (r < 0)
 		return r == -EXDEV ? 0 : r;
 	for (int i = 0; i < w->n; i++)
-		if (w->sockets[i].cookie == s.cookie)
+		if (w->found[i].socket.cookie == s.cookie)
 			return 0;
 	if (w->n == SOCKETS_MAX)
 		return 0;
 
-	w->fds[w->n] = fcntl(fd, F_DUPFD_CLOEXEC, 3);
-	if (w->fds[w->n] < 0)
+	w->found[w->n].fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+	if (w->found[w->n].fd < 0)
 		return -errno;
-	w->sockets[w->n++] = s;
+	w->found[w->n++].socket = s;
 	return 0;
 }
 
@@ -173,54 +171,6 @@ static int check_namespace(const struct context *ctx, pid_t pid)
 	return 0;
 }
 
-/* ---- registering ---- */
-
-static int register_in(struct change *c, const char *label, uint8_t domain, const struct wanted *w,
-		       bool created)
-{
-	struct isomer_destination_key key;
-	char text[DESTINATION_TEXT_SIZE];
-	CLEANUP_FD int slots = -1;
-	int r;
-
-	destination_key_init(&key, label, domain, w->protocol);
-	destination_text(&key, text);
-	r = isomer_slots_open(&c->d.st, label, domain, w->protocol, &slots);
-	for (int i = 0; r == 0 && i < w->n; i++) {
-		r = isomer_slots_put(slots, w->fds[i], w->sockets[i].cookie,
-				     i == 0 ? ISOMER_PLACE_CURRENT : ISOMER_PLACE_STANDBY, NULL);
-		if (r == -ENOSPC)
-			r = 0; /* the first is registered; the second was only its standby */
-	}
-	if (r < 0)
-		return log_failure(r, "cannot register a socket of process %d for %s: %m",
-				   (int)w->pid, text);
-
-	printf("registered socket sk:%" PRIx64 ": %s destination %s\n", w->sockets[0].cookie,
-	       created ? "created" : "updated", text);
-	return 0;
-}
-
-static int register_found(const struct context *ctx, const char *label, const struct wanted *w)
-{
-	CLEANUP(change_end) struct change c = CHANGE_NONE;
-	bool created;
-	int status = 0;
-
-	if (command_begin_change(ctx, &c) < 0)
-		return EXIT_FAILURE;
-	created = !destinations_find(&c.destinations, label, AF_INET, IPPROTO_TCP);
-	if (command_create_label(&c, label) < 0)
-		return EXIT_FAILURE;
-	if (w->sockets[0].ipv4)
-		status = register_in(&c, label, AF_INET, w, created);
-	if (status == 0 && w->sockets[0].ipv6)
-		status = register_in(&c, label, AF_INET6, w, created);
-	if (status)
-		(void)change_collect(&c);
-	return status;
-}
-
 static int run(const struct context *ctx, char **args, int n, const char *const *values)
 {
 	CLEANUP(wanted_done) struct wanted w = { .netns = &ctx->netns };
@@ -242,9 +192,12 @@ static int run(const struct context *ctx, char **args, int n, const char *const 
 		status = check_namespace(ctx, w.pid);
 	if (status == 0)
 		status = find_sockets(args, &w);
-	if (status == 0)
-		status = register_found(ctx, args[1], &w);
-	return status ? status : command_finish();
+	if (status)
+		return status;
+
+	for (int i = 0; i < w.n; i++)
+		w.found[i].label = args[1];
+	return registrations_run(ctx, w.found, (size_t)w.n);
 }
 
 const struct command cmd_register_pid = {

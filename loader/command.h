@@ -30,7 +30,8 @@ struct command {
 	const char *summary;  /* one line */
 	const char *help;     /* operands, options, examples: for --help */
 	int min_args, max_args;
-	bool json;                            /* takes --json */
+	bool json;          /* takes --json */
+	bool stays_outside; /* is told the namespace of --netns, but does not enter it */
 	const struct command_option *options; /* up to one without a name; NULL if it has none */
 	uint64_t caps; /* CAPS(CAP_…) that it may need; all others are dropped before it runs */
 	/* @args: @n operands. @values: of @options in that order, NULL where not given, "" for one
@@ -39,7 +40,8 @@ struct command {
 };
 
 extern const struct command cmd_version, cmd_status, cmd_load, cmd_unload, cmd_bindings, cmd_bind,
-	cmd_unbind, cmd_load_bindings, cmd_register_pid, cmd_unregister, cmd_grant, cmd_revoke;
+	cmd_unbind, cmd_load_bindings, cmd_metrics, cmd_register, cmd_register_pid, cmd_unregister,
+	cmd_grant, cmd_revoke;
 
 /** Says why the dispatcher could not be opened. Returns EXIT_FAILURE. */
 int command_say_cannot_open(const struct context *ctx, int r, pid_t holder);

@@ -12,9 +12,9 @@
 #include "state/state.h"
 
 static const struct command *const commands[] = {
-	&cmd_load,          &cmd_unload,   &cmd_bind,   &cmd_unbind,
-	&cmd_load_bindings, &cmd_bindings, &cmd_status, &cmd_register_pid,
-	&cmd_unregister,    &cmd_grant,    &cmd_revoke, &cmd_version,
+	&cmd_load,       &cmd_unload, &cmd_bind,    &cmd_unbind,   &cmd_load_bindings,
+	&cmd_bindings,   &cmd_status, &cmd_metrics, &cmd_register, &cmd_register_pid,
+	&cmd_unregister, &cmd_grant,  &cmd_revoke,  &cmd_version,
 };
 
 #define N_COMMANDS (sizeof(commands) / sizeof(commands[0]))
@@ -134,9 +134,9 @@ static const struct command *find_command(const char *name)
 	return NULL;
 }
 
-static int enter_namespace(const char *path, struct netns *ret)
+static int find_namespace(const struct command *cmd, const char *path, struct netns *ret)
 {
-	int r = netns_enter(path, ret);
+	int r = cmd->stays_outside ? netns_look(path, ret) : netns_enter(path, ret);
 
 	if (r == -EINVAL)
 		return log_failure(r, "'%s' is not a network namespace", path);
@@ -164,7 +164,7 @@ static int run_command(const struct command *cmd, const struct options *o, char 
 			n == 1 ? " was" : "s were", cmd->name);
 	if (ctx.json && !cmd->json)
 		return log_usage("%s has no --json", cmd->name);
-	status = enter_namespace(netns, &ctx.netns);
+	status = find_namespace(cmd, netns, &ctx.netns);
 	if (status)
 		return status;
 	r = caps_limit(cmd->caps);

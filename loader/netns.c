@@ -67,6 +67,27 @@ int netns_enter(const char *path, struct netns *ret)
 	return 0;
 }
 
+int netns_look(const char *path, struct netns *ret)
+{
+	CLEANUP_FD int home = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
+	struct netns ns;
+	uint64_t inode = 0;
+	int r;
+
+	if (home < 0)
+		return -errno;
+	r = inode_of(home, &inode);
+	if (r == 0)
+		r = netns_enter(path, &ns);
+	if (r < 0)
+		return r;
+	if (ns.inode != inode && setns(home, CLONE_NEWNET) < 0)
+		return -errno;
+
+	*ret = ns;
+	return 0;
+}
+
 int netns_check_socket(const struct netns *ns, int fd)
 {
 	CLEANUP_FD int ns_fd = -1;

@@ -19,6 +19,9 @@ struct netns {
  */
 int netns_enter(const char *path, struct netns *ret);
 
+/** The same, and moves back. */
+int netns_look(const char *path, struct netns *ret);
+
 /**
  * Is the socket @fd one of the namespace? Asks for its cookie, and on kernels without it for its
  * namespace file, which needs CAP_NET_ADMIN. Returns 0, -EXDEV if not, or another negative errno.

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* A small HTTP server: one page, made anew for each GET. */
+#pragma once
+
+#include <stddef.h>
+#include <stdio.h>
+
+struct http_page {
+	const char *path; /* exactly this one; NULL: "/" and "/metrics" */
+	const char *type; /* Content-Type */
+	unsigned timeout; /* seconds that a client may be idle */
+	void (*write)(FILE *out, void *arg);
+	void *arg;
+};
+
+/**
+ * Serves the page on the listening socket @fd, which it closes, in a thread of its own until
+ * SIGINT or SIGTERM comes. Returns 0 or -errno.
+ */
+int http_serve(int fd, const struct http_page *page);
