@@ -39,9 +39,9 @@ struct command {
 	int (*run)(const struct context *ctx, char **args, int n, const char *const *values);
 };
 
-extern const struct command cmd_version, cmd_status, cmd_load, cmd_unload, cmd_bindings, cmd_bind,
-	cmd_unbind, cmd_load_bindings, cmd_metrics, cmd_register, cmd_register_pid, cmd_unregister,
-	cmd_grant, cmd_revoke;
+extern const struct command cmd_version, cmd_status, cmd_load, cmd_unload, cmd_upgrade,
+	cmd_bindings, cmd_bind, cmd_unbind, cmd_load_bindings, cmd_metrics, cmd_register,
+	cmd_register_pid, cmd_unregister, cmd_grant, cmd_revoke;
 
 /** Says why the dispatcher could not be opened. Returns EXIT_FAILURE. */
 int command_say_cannot_open(const struct context *ctx, int r, pid_t holder);

@@ -2,7 +2,6 @@
 #include "loader/dispatcher.h"
 
 #include <bpf/bpf.h>
-#include <bpf/libbpf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -10,24 +9,15 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 
-#include "dispatcher.skel.h"
 #include "loader/bpffs.h"
 #include "loader/lock.h"
+#include "loader/program.h"
+#include "loader/upgrade.h"
 #include "state/bpfsys.h"
 #include "state/cleanup.h"
 
 /* Everybody may search the folder, so that guests get at their label; the rest is the owner's. */
 #define FOLDER_MODE 0711
-
-static void skeleton_destroyp(struct dispatcher_bpf **skel)
-{
-	dispatcher_bpf__destroy(*skel);
-}
-
-static void link_destroyp(struct bpf_link **link)
-{
-	bpf_link__destroy(*link);
-}
 
 static int obj_info(int fd, void *info, uint32_t size)
 {
@@ -44,12 +34,27 @@ static int open_in(const char *folder, const char *name, uint32_t flags, int *re
 	return bpfsys_obj_get(path, flags, ret_fd);
 }
 
+/* Is the program pinned as @name the one with @id? Returns 0, -ESTALE if not, or -errno. */
+static int check_program(const char *folder, const char *name, uint32_t id)
+{
+	CLEANUP_FD int fd = -1;
+	struct bpf_prog_info info;
+	int r;
+
+	r = open_in(folder, name, BPF_F_RDONLY, &fd);
+	if (r < 0)
+		return r == -ENOENT ? -ESTALE : r;
+	r = obj_info(fd, &info, sizeof(info));
+	if (r < 0)
+		return r;
+	return info.id == id ? 0 : -ESTALE;
+}
+
 /* A link outlives its namespace, and then says that its namespace has inode 0. */
 int dispatcher_check_attached(const char *folder, uint64_t netns_inode)
 {
-	CLEANUP_FD int link_fd = -1, program_fd = -1;
+	CLEANUP_FD int link_fd = -1;
 	struct bpf_link_info link;
-	struct bpf_prog_info program;
 	int r;
 
 	r = open_in(folder, ISOMER_PIN_LINK, 0, &link_fd);
@@ -61,13 +66,11 @@ int dispatcher_check_attached(const char *folder, uint64_t netns_inode)
 	if (link.type != BPF_LINK_TYPE_NETNS || link.netns.netns_ino != netns_inode)
 		return -ESTALE;
 
-	r = open_in(folder, ISOMER_PIN_PROGRAM, BPF_F_RDONLY, &program_fd);
-	if (r < 0)
-		return r == -ENOENT ? -ESTALE : r;
-	r = obj_info(program_fd, &program, sizeof(program));
-	if (r < 0)
-		return r;
-	return program.id == link.prog_id ? 0 : -ESTALE;
+	/* While a program is replaced, and when that was killed, the link may have either. */
+	r = check_program(folder, ISOMER_PIN_PROGRAM, link.prog_id);
+	if (r == -ESTALE)
+		r = check_program(folder, UPGRADE_DIR "/" ISOMER_PIN_PROGRAM, link.prog_id);
+	return r;
 }
 
 /* ---- load ---- */
@@ -92,7 +95,7 @@ static int pin_in(const char *folder, const char *name, int fd, gid_t group, mod
 	return own(path, group, mode);
 }
 
-static int write_info(struct dispatcher_bpf *skel, const struct netns *ns,
+static int write_info(const struct program *program, const struct netns *ns,
 		      uint32_t max_destinations)
 {
 	struct isomer_info info = {
@@ -105,24 +108,23 @@ static int write_info(struct dispatcher_bpf *skel, const struct netns *ns,
 	};
 	uint32_t key = 0;
 
-	return bpfsys_map_update(bpf_map__fd(skel->maps.info), &key, &info, BPF_ANY);
+	return bpfsys_map_update(program_map_fd(program, PROGRAM_INFO), &key, &info, BPF_ANY);
 }
 
-static int pin_all(const char *folder, struct dispatcher_bpf *skel, struct bpf_link *link,
-		   gid_t group)
+static int pin_all(const char *folder, const struct program *program, int link_fd, gid_t group)
 {
 	const struct {
 		const char *name;
 		int fd;
 		mode_t mode;
 	} pins[] = {
-		{ ISOMER_PIN_INFO, bpf_map__fd(skel->maps.info), 0644 },
-		{ ISOMER_PIN_DESTINATIONS, bpf_map__fd(skel->maps.destinations), 0644 },
-		{ ISOMER_PIN_RULESET, bpf_map__fd(skel->maps.ruleset), 0640 },
-		{ ISOMER_PIN_SOCKETS, bpf_map__fd(skel->maps.sockets), 0640 },
-		{ ISOMER_PIN_METRICS, bpf_map__fd(skel->maps.metrics), 0640 },
-		{ ISOMER_PIN_PROGRAM, bpf_program__fd(skel->progs.dispatcher), 0640 },
-		{ ISOMER_PIN_LINK, bpf_link__fd(link), 0640 },
+		{ ISOMER_PIN_INFO, program_map_fd(program, PROGRAM_INFO), 0644 },
+		{ ISOMER_PIN_DESTINATIONS, program_map_fd(program, PROGRAM_DESTINATIONS), 0644 },
+		{ ISOMER_PIN_RULESET, program_map_fd(program, PROGRAM_RULESET), 0640 },
+		{ ISOMER_PIN_SOCKETS, program_map_fd(program, PROGRAM_SOCKETS), 0640 },
+		{ ISOMER_PIN_METRICS, program_map_fd(program, PROGRAM_METRICS), 0640 },
+		{ ISOMER_PIN_PROGRAM, program_fd(program), 0640 },
+		{ ISOMER_PIN_LINK, link_fd, 0640 },
 	};
 
 	for (size_t i = 0; i < sizeof(pins) / sizeof(pins[0]); i++) {
@@ -161,55 +163,51 @@ static int make_folders(const char *folder, int *ret_lock_fd)
 	return r;
 }
 
-/* Before 5.11 maps are charged to the locked memory of the process. */
-static void lift_memlock_limit(void)
+/* Before 5.11 maps are charged to the locked memory of the process; and slot maps of many labels
+ * that are made together are open at once. */
+static void lift_limits(void)
 {
 	struct rlimit unlimited = { RLIM_INFINITY, RLIM_INFINITY };
+	struct rlimit files = { 8 * 1024 * 1024, 8 * 1024 * 1024 }, now;
 
 	(void)setrlimit(RLIMIT_MEMLOCK, &unlimited);
+	if (getrlimit(RLIMIT_NOFILE, &now) < 0)
+		return;
+	/* The kernel's ceiling, fs.nr_open, is lower on most hosts. */
+	while (files.rlim_cur > now.rlim_cur && setrlimit(RLIMIT_NOFILE, &files) < 0)
+		files.rlim_cur = files.rlim_max = files.rlim_cur / 2;
+	if (files.rlim_cur <= now.rlim_cur && now.rlim_cur < now.rlim_max)
+		(void)setrlimit(RLIMIT_NOFILE, &(struct rlimit){ now.rlim_max, now.rlim_max });
 }
 
-static int load_skeleton(const struct dispatcher_options *options, struct dispatcher_bpf **ret)
+static int attach(const struct program *program, const struct netns *ns, int *ret_link_fd)
 {
-	CLEANUP(skeleton_destroyp) struct dispatcher_bpf *skel = NULL;
-	int r;
+	CLEANUP_FD int netns_fd = open(ns->path, O_RDONLY | O_CLOEXEC);
+	int fd;
 
-	skel = dispatcher_bpf__open();
-	if (!skel)
+	if (netns_fd < 0)
 		return -errno;
-	bpf_map__set_max_entries(skel->maps.sockets, options->max_destinations);
-	bpf_map__set_max_entries(skel->maps.metrics, options->max_destinations);
-	bpf_map__set_max_entries(skel->maps.destinations, options->max_destinations);
-	r = dispatcher_bpf__load(skel);
-	if (r < 0)
-		return r;
-
-	*ret = TAKE_PTR(skel);
+	fd = bpf_link_create(program_fd(program), netns_fd, BPF_SK_LOOKUP, NULL);
+	if (fd < 0)
+		return -errno;
+	*ret_link_fd = fd;
 	return 0;
 }
 
 static int build(const char *folder, const struct netns *ns,
 		 const struct dispatcher_options *options)
 {
-	CLEANUP(skeleton_destroyp) struct dispatcher_bpf *skel = NULL;
-	CLEANUP(link_destroyp) struct bpf_link *link = NULL;
-	CLEANUP_FD int netns_fd = -1;
+	CLEANUP(program_freep) struct program *program = NULL;
+	CLEANUP_FD int link_fd = -1;
 	int r;
 
-	r = load_skeleton(options, &skel);
-	if (r < 0)
-		return r;
-	r = write_info(skel, ns, options->max_destinations);
-	if (r < 0)
-		return r;
-	netns_fd = open(ns->path, O_RDONLY | O_CLOEXEC);
-	if (netns_fd < 0)
-		return -errno;
-	link = bpf_program__attach_netns(skel->progs.dispatcher, netns_fd);
-	if (!link)
-		return -errno;
-
-	r = pin_all(folder, skel, link, options->group);
+	r = program_load(options->max_destinations, NULL, &program);
+	if (r == 0)
+		r = write_info(program, ns, options->max_destinations);
+	if (r == 0)
+		r = attach(program, ns, &link_fd);
+	if (r == 0)
+		r = pin_all(folder, program, link_fd, options->group);
 	if (r < 0)
 		return r;
 	return chmod(folder, FOLDER_MODE) < 0 ? -errno : 0;
@@ -229,7 +227,7 @@ int dispatcher_load(const char *bpffs, const struct netns *ns,
 	if (r < 0)
 		return r;
 
-	lift_memlock_limit();
+	lift_limits();
 	r = make_folders(fresh, &lock_fd);
 	if (r == 0)
 		r = build(fresh, ns, options);
@@ -307,10 +305,12 @@ static int open_locked(const char *bpffs, const struct netns *ns, enum dispatche
 			r = lock_take(path, LOCK_WAIT_SECONDS, &d->lock_fd, ret_holder);
 		if (r < 0)
 			return r;
-		lift_memlock_limit();
+		lift_limits();
 	}
 	/* Only now: the former writer may have unloaded it. */
 	r = check_alive(d, ns, mode);
+	if (r == 0 && mode == DISPATCHER_WRITE)
+		r = upgrade_repair(d->st.path);
 	if (r < 0)
 		return r;
 	return open_pins(d, mode);

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/capability.h>
+
+#include "loader/caps.h"
+#include "loader/command.h"
+#include "loader/log.h"
+#include "loader/operand.h"
+#include "loader/upgrade.h"
+
+enum { OPTION_MAX_DESTINATIONS };
+
+static const struct command_option options[] = {
+	[OPTION_MAX_DESTINATIONS] = { "max-destinations", true },
+	{ 0 },
+};
+
+static int run(const struct context *ctx, char **args, int n, const char *const *values)
+{
+	CLEANUP(change_end) struct change c = CHANGE_NONE;
+	uint64_t max = 0;
+	uint32_t program = 0;
+	int r, status;
+
+	(void)args;
+	(void)n;
+
+	if (values[OPTION_MAX_DESTINATIONS]) {
+		status = operand_number("--max-destinations", values[OPTION_MAX_DESTINATIONS],
+					DESTINATIONS_OF_LABEL, ISOMER_DESTINATIONS_MAX, &max);
+		if (status)
+			return status;
+	}
+	if (command_begin_change(ctx, &c) < 0)
+		return EXIT_FAILURE;
+	r = upgrade_run(&c.d, (uint32_t)max, &program);
+	if (r == -EINVAL)
+		return log_failure(
+			r,
+			"cannot make room for %u destinations only: there is room for %u "
+			"already, and it cannot shrink",
+			(unsigned)max, c.d.st.info.max_destinations);
+	if (r < 0)
+		return log_failure(r, "cannot upgrade the dispatcher of %s: %m", ctx->netns.path);
+
+	printf("Upgraded dispatcher to %s, program ID #%u\n", ISOMER_VERSION, program);
+	return command_finish();
+}
+
+const struct command cmd_upgrade = {
+	.name = "upgrade",
+	.operands = "",
+	.summary = "replace the program of the dispatcher by this version's",
+	.help = "Traffic flows on; bindings, grants, registered sockets and counters stay. State that was\n"
+		"written by a newer schema is refused before anything is changed. An upgrade that was\n"
+		"killed is finished or undone by the next command that changes something.\n"
+		"\n"
+		"Options:\n"
+		"  --max-destinations N  make room for N destinations, 4 for each label\n",
+	.options = options,
+	.caps = CAPS(CAP_BPF) | CAPS(CAP_NET_ADMIN) | CAPS(CAP_PERFMON) | CAPS(CAP_SYS_RESOURCE) |
+		CAPS(CAP_CHOWN),
+	.run = run,
+};
