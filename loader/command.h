@@ -39,7 +39,7 @@ struct command {
 	int (*run)(const struct context *ctx, char **args, int n, const char *const *values);
 };
 
-extern const struct command cmd_version, cmd_status, cmd_load, cmd_unload, cmd_upgrade,
+extern const struct command cmd_version, cmd_status, cmd_explain, cmd_load, cmd_unload, cmd_upgrade,
 	cmd_bindings, cmd_bind, cmd_unbind, cmd_load_bindings, cmd_metrics, cmd_register,
 	cmd_register_pid, cmd_unregister, cmd_grant, cmd_revoke;
 
