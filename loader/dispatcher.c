@@ -302,7 +302,7 @@ static int open_locked(const char *bpffs, const struct netns *ns, enum dispatche
 	if (mode == DISPATCHER_WRITE) {
 		r = isomer_state_file(&d->st, ISOMER_DIR_LOCK, path);
 		if (r == 0)
-			r = lock_take(path, LOCK_WAIT_SECONDS, &d->lock_fd, ret_holder);
+			r = lock_take(path, lock_wait_seconds, &d->lock_fd, ret_holder);
 		if (r < 0)
 			return r;
 		lift_limits();

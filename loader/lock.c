@@ -12,6 +12,8 @@
 
 #include "state/cleanup.h"
 
+unsigned lock_wait_seconds = LOCK_WAIT_SECONDS;
+
 static void on_alarm(int signal)
 {
 	(void)signal; /* exists to interrupt flock() */

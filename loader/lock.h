@@ -4,7 +4,11 @@
 
 #include <sys/types.h>
 
-#define LOCK_WAIT_SECONDS 10
+#define LOCK_WAIT_SECONDS 10 /* unless --wait says otherwise */
+#define LOCK_WAIT_MAX     3600
+
+/** How long commands wait for it. Set once, by main(). */
+extern unsigned lock_wait_seconds;
 
 /**
  * Takes the lock of the folder @path, waiting up to @seconds; 0 does not wait. It is held until

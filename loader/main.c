@@ -8,7 +8,9 @@
 
 #include "loader/caps.h"
 #include "loader/command.h"
+#include "loader/lock.h"
 #include "loader/log.h"
+#include "loader/operand.h"
 #include "state/state.h"
 
 static const struct command *const commands[] = {
@@ -23,6 +25,7 @@ enum {
 	OPTION_NETNS,
 	OPTION_BPFFS,
 	OPTION_JSON,
+	OPTION_WAIT,
 	OPTION_HELP,
 	OPTION_VERSION,
 	OPTION_GLOBALS, /* those of the command follow */
@@ -49,6 +52,7 @@ static void options_init(struct options *o)
 	options_add(o, "netns", required_argument);
 	options_add(o, "bpffs", required_argument);
 	options_add(o, "json", no_argument);
+	options_add(o, "wait", required_argument);
 	options_add(o, "help", no_argument);
 	options_add(o, "version", no_argument);
 }
@@ -113,6 +117,8 @@ static void print_help(void)
 	       "  --netns PATH   network namespace to work on (default " NETNS_SELF ")\n"
 	       "  --bpffs PATH   BPF filesystem that holds the state (default " ISOMER_BPFFS_DEFAULT
 	       ")\n"
+	       "  --wait SECONDS how long to wait for another isomer-loader that changes something\n"
+	       "                 (default 10)\n"
 	       "  --json         results, and errors, as one JSON document on stdout\n"
 	       "  --help         this text, or with a command, what it does\n"
 	       "  --version      print the version\n\n"
@@ -148,13 +154,27 @@ static int find_namespace(const struct command *cmd, const char *path, struct ne
 	return 0;
 }
 
+/* What the global options say, to @ctx and to the lock. */
+static int apply_globals(const struct command *cmd, const struct options *o, struct context *ctx)
+{
+	const char *netns = o->values[OPTION_NETNS] ? o->values[OPTION_NETNS] : NETNS_SELF;
+	uint64_t seconds = LOCK_WAIT_SECONDS;
+	int status = 0;
+
+	ctx->bpffs = o->values[OPTION_BPFFS] ? o->values[OPTION_BPFFS] : ISOMER_BPFFS_DEFAULT;
+	ctx->json = o->values[OPTION_JSON] != NULL;
+	if (ctx->json && !cmd->json)
+		return log_usage("%s has no --json", cmd->name);
+	if (o->values[OPTION_WAIT])
+		status = operand_number("--wait", o->values[OPTION_WAIT], 0, LOCK_WAIT_MAX,
+					&seconds);
+	lock_wait_seconds = (unsigned)seconds;
+	return status ? status : find_namespace(cmd, netns, &ctx->netns);
+}
+
 static int run_command(const struct command *cmd, const struct options *o, char **args, int n)
 {
-	struct context ctx = {
-		.bpffs = o->values[OPTION_BPFFS] ? o->values[OPTION_BPFFS] : ISOMER_BPFFS_DEFAULT,
-		.json = o->values[OPTION_JSON] != NULL,
-	};
-	const char *netns = o->values[OPTION_NETNS] ? o->values[OPTION_NETNS] : NETNS_SELF;
+	struct context ctx;
 	int r, status;
 
 	if (n < cmd->min_args || n > cmd->max_args)
@@ -162,9 +182,7 @@ static int run_command(const struct command *cmd, const struct options *o, char 
 			"%s takes %s, but %d operand%s given; see 'isomer-loader %s --help'",
 			cmd->name, *cmd->operands ? cmd->operands : "no operands", n,
 			n == 1 ? " was" : "s were", cmd->name);
-	if (ctx.json && !cmd->json)
-		return log_usage("%s has no --json", cmd->name);
-	status = find_namespace(cmd, netns, &ctx.netns);
+	status = apply_globals(cmd, o, &ctx);
 	if (status)
 		return status;
 	r = caps_limit(cmd->caps);
