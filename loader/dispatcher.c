@@ -180,9 +180,11 @@ static void lift_limits(void)
 		(void)setrlimit(RLIMIT_NOFILE, &(struct rlimit){ now.rlim_max, now.rlim_max });
 }
 
-static int attach(const struct program *program, const struct netns *ns, int *ret_link_fd)
+/* By our own namespace, which netns_enter() has made that one: the path that the user gave may be
+ * out of reach since capabilities were dropped. */
+static int attach(const struct program *program, int *ret_link_fd)
 {
-	CLEANUP_FD int netns_fd = open(ns->path, O_RDONLY | O_CLOEXEC);
+	CLEANUP_FD int netns_fd = open(NETNS_SELF, O_RDONLY | O_CLOEXEC);
 	int fd;
 
 	if (netns_fd < 0)
@@ -205,7 +207,7 @@ static int build(const char *folder, const struct netns *ns,
 	if (r == 0)
 		r = write_info(program, ns, options->max_destinations);
 	if (r == 0)
-		r = attach(program, ns, &link_fd);
+		r = attach(program, &link_fd);
 	if (r == 0)
 		r = pin_all(folder, program, link_fd, options->group);
 	if (r < 0)

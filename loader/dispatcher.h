@@ -38,8 +38,9 @@ struct dispatcher_options {
 };
 
 /**
- * Loads the program, attaches it to @ns and pins everything below @bpffs: wholly or not at all.
- * Returns 0, -EALREADY when something stands in its place, or another negative errno.
+ * Loads the program, attaches it to @ns, which the process must be in, and pins everything below
+ * @bpffs: wholly or not at all. Returns 0, -EALREADY when something stands in its place, or another
+ * negative errno.
  */
 int dispatcher_load(const char *bpffs, const struct netns *ns,
 		    const struct dispatcher_options *options);
