@@ -6,10 +6,11 @@
 #include <string.h>
 
 #include "state/bpfsys.h"
-#include "state/label.h"
+#include "state/cleanup.h"
 #include "state/parse.h"
 
-int isomer_slots_name(const char *label, uint8_t domain, uint8_t protocol, char ret_name[PATH_MAX])
+int isomer_slots_name(const char *label, uint8_t domain, uint8_t protocol,
+		      char ret_name[ISOMER_SLOTS_NAME_SIZE])
 {
 	char name[ISOMER_LABEL_NAME_SIZE];
 	int r;
@@ -19,15 +20,15 @@ int isomer_slots_name(const char *label, uint8_t domain, uint8_t protocol, char 
 		return r;
 
 	/* Fits: three short words and a file name. */
-	snprintf(ret_name, PATH_MAX, ISOMER_DIR_LABELS "/%s/%s-%s", name,
+	snprintf(ret_name, ISOMER_SLOTS_NAME_SIZE, ISOMER_DIR_LABELS "/%s/%s-%s", name,
 		 isomer_domain_name(domain), isomer_protocol_name(protocol));
 	return 0;
 }
 
-int isomer_slots_open(const struct isomer_state *st, const char *label, uint8_t domain,
-		      uint8_t protocol, int *ret_fd)
+static int open_pin(const struct isomer_state *st, const char *label, uint8_t domain,
+		    uint8_t protocol, uint32_t flags, int *ret_fd)
 {
-	char path[PATH_MAX], name[PATH_MAX];
+	char path[PATH_MAX], name[ISOMER_SLOTS_NAME_SIZE];
 	int r;
 
 	r = isomer_slots_name(label, domain, protocol, name);
@@ -36,7 +37,30 @@ int isomer_slots_open(const struct isomer_state *st, const char *label, uint8_t 
 	r = isomer_state_file(st, name, path);
 	if (r < 0)
 		return r;
-	return bpfsys_obj_get(path, 0, ret_fd);
+	return bpfsys_obj_get(path, flags, ret_fd);
+}
+
+int isomer_slots_open(const struct isomer_state *st, const char *label, uint8_t domain,
+		      uint8_t protocol, int *ret_fd)
+{
+	return open_pin(st, label, domain, protocol, 0, ret_fd);
+}
+
+int isomer_slots_check(const struct isomer_state *st, const char *label, uint8_t domain,
+		       uint8_t protocol, int slots_fd)
+{
+	struct bpf_map_info ours, theirs;
+	CLEANUP_FD int fd = -1;
+	int r;
+
+	r = open_pin(st, label, domain, protocol, BPF_F_RDONLY, &fd);
+	if (r == 0)
+		r = bpfsys_map_info(fd, &theirs);
+	if (r == 0)
+		r = bpfsys_map_info(slots_fd, &ours);
+	if (r < 0)
+		return r;
+	return ours.id == theirs.id ? 0 : -ESTALE;
 }
 
 int isomer_slots_read(int slots_fd, uint64_t ret_cookies[ISOMER_SLOTS])

@@ -9,12 +9,17 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "state/label.h"
 #include "state/socket.h"
 #include "state/state.h"
 
+/* "labels/", the file name of a label, "/ipv4-tcp", and the terminating NUL. */
+#define ISOMER_SLOTS_NAME_SIZE (ISOMER_LABEL_NAME_SIZE + 20)
+
 /** Writes "labels/<label's file name>/<domain>-<protocol>". Returns 0, or what
  * isomer_label_check() says of @label. */
-int isomer_slots_name(const char *label, uint8_t domain, uint8_t protocol, char ret_name[PATH_MAX]);
+int isomer_slots_name(const char *label, uint8_t domain, uint8_t protocol,
+		      char ret_name[ISOMER_SLOTS_NAME_SIZE]);
 
 /**
  * Opens the slots of (@label, @domain, @protocol) for registering.
@@ -24,6 +29,14 @@ int isomer_slots_name(const char *label, uint8_t domain, uint8_t protocol, char 
  */
 int isomer_slots_open(const struct isomer_state *st, const char *label, uint8_t domain,
 		      uint8_t protocol, int *ret_fd);
+
+/**
+ * Are the slots @slots_fd still those of the label? `revoke`, and a label that goes and comes
+ * back, put other ones in their place; a socket that was put into the former gets no traffic.
+ * Returns 0, -ESTALE, or what isomer_slots_open() says.
+ */
+int isomer_slots_check(const struct isomer_state *st, const char *label, uint8_t domain,
+		       uint8_t protocol, int slots_fd);
 
 /** Cookies of the sockets in the slots, 0 where there is none. */
 int isomer_slots_read(int slots_fd, uint64_t ret_cookies[ISOMER_SLOTS]);

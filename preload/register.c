@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "preload/register.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+
+#include "preload/candidate.h"
+#include "preload/describe.h"
+#include "preload/direct.h"
+#include "preload/failure.h"
+#include "preload/guard.h"
+#include "preload/places.h"
+#include "preload/request.h"
+#include "state/parse.h"
+
+/* What a line is about, where it is not about a failure: see report_first_time(). Variables have
+ * the numbers below. */
+enum reason {
+	REASON_OTHER_TCP = CONFIG_VARIABLES,
+	REASON_OTHER_UDP,
+};
+
+static void report_mistake(const struct config *config, enum config_variable variable)
+{
+	const struct config_mistake *m = &config->mistakes[variable];
+	const char *name = config_variable_name(variable);
+	struct report line;
+
+	if (!report_first_time(variable, ""))
+		return;
+	report_begin(&line);
+	report_add(&line, "%s", name);
+	if (m->rule)
+		report_add(&line, ": rule %u", m->rule);
+	report_add(&line, ": '%s': %s", m->text, m->what);
+	if (config->refused)
+		report_add(&line, config->on_error == CONFIG_FAIL
+					  ? "; listen() and bind() are refused"
+					  : "; nothing is registered");
+	report_end(&line);
+}
+
+/* A socket is there that the variables may be about: time to say what is wrong with them. Under
+ * ISOMER_ON_ERROR=ignore too, which is about dispatchers that come and go. False: there is nothing
+ * to go by. */
+static bool check_config(const struct config *config)
+{
+	for (int i = 0; i < CONFIG_VARIABLES; i++)
+		if (config->mistakes[i].what)
+			report_mistake(config, (enum config_variable)i);
+	return !config->refused;
+}
+
+/* Which label the socket goes under; false: none. */
+static bool decide(struct request *r)
+{
+	const struct rule *rule = rules_match(&r->config->rules, r->s);
+
+	r->by_rule = rule;
+	r->label = rule ? rule->label : r->config->label;
+	return r->label;
+}
+
+/* Returns what the hooked call has to return. */
+static int complain(const struct request *r, const struct failure *f, const char *consequence)
+{
+	bool strict = r->config->on_error == CONFIG_FAIL;
+
+	if (r->config->on_error != CONFIG_IGNORE)
+		failure_report(f, r->config, r->label, r->s, strict ? consequence : "");
+	return strict ? -failure_errno(f) : 0;
+}
+
+static void report_other_port(const struct request *r)
+{
+	bool udp = r->s->protocol == IPPROTO_UDP;
+	const char *protocol = udp ? "UDP" : "TCP";
+	struct report line;
+
+	/* Resolvers and the like bind UDP ports for a single use: not worth a warning. */
+	if (r->config->on_error == CONFIG_IGNORE || !report_wanted(udp ? REPORT_INFO : REPORT_WARN))
+		return;
+	if (!report_first_time(udp ? REASON_OTHER_UDP : REASON_OTHER_TCP, r->label))
+		return;
+	report_begin(&line);
+	describe_socket(&line, r->s);
+	report_add(&line,
+		   " is not registered: by ISOMER_LABEL alone '%s' gets the first %s port of the "
+		   "process, which is another; set ISOMER_RULES, as in 'LABEL=%s:*:%u'",
+		   r->label, protocol, isomer_protocol_name(r->s->protocol), r->s->port);
+	report_end(&line);
+}
+
+static void report_left_alone(const struct isomer_socket *s, const char *why)
+{
+	struct report line;
+
+	if (!report_wanted(REPORT_DEBUG))
+		return;
+	report_begin(&line);
+	describe_socket(&line, s);
+	report_add(&line, " is left alone: %s", why);
+	report_end(&line);
+}
+
+static void report_registered(const struct request *r, const struct outcome *o)
+{
+	const char *separator = "";
+	struct report line;
+
+	if (!report_wanted(REPORT_INFO))
+		return;
+	report_begin(&line);
+	report_add(&line, "registered ");
+	describe_socket(&line, r->s);
+	report_add(&line, " under '%s': ", r->label);
+	for (size_t i = 0; i < REQUEST_DOMAINS; i++) {
+		if (o->slots[i] < 0)
+			continue;
+		report_add(&line, "%s%s slot %d", separator, isomer_domain_name(request_domains[i]),
+			   o->slots[i]);
+		separator = ", ";
+	}
+	if (*separator)
+		report_end(&line);
+	else
+		report_left_alone(r->s, "it has its slots already, or this process has enough");
+}
+
+/* By label alone a UDP socket on another port than the first is not registered while that one
+ * lives, which only the dispatcher can tell. Without one nothing has to be right for it. */
+static bool is_other_udp(const struct request *r)
+{
+	if (r->by_rule || r->s->protocol != IPPROTO_UDP)
+		return false;
+	for (size_t i = 0; i < REQUEST_DOMAINS; i++) {
+		struct place_view view =
+			place_look(place_of_label(request_domains[i], IPPROTO_UDP));
+
+		if (view.address != 0 && place_port(view.address) != r->s->port)
+			return true;
+	}
+	return false;
+}
+
+/* --- before the real call -------------------------------------------------------------------- */
+
+static int check(const struct config *config, const struct isomer_socket *s, bool mptcp)
+{
+	struct request r = { .config = config, .s = s, .fd = -1 };
+	struct failure f = { .stage = FAILURE_SOCKET, .error = -EMEDIUMTYPE };
+	bool tcp = s->protocol == IPPROTO_TCP;
+
+	if (!check_config(config))
+		return -EACCES;
+	if (!decide(&r) || is_other_udp(&r))
+		return 0;
+	if (!mptcp && direct_check(&r, &f) == 0)
+		return 0;
+	return complain(&r, &f, tcp ? ", listen() is refused" : ", bind() is refused");
+}
+
+int register_before_listen(const struct config *config, int fd)
+{
+	struct isomer_socket s;
+	bool mptcp;
+	GUARD();
+
+	if (config->on_error != CONFIG_FAIL)
+		return 0;
+	if (candidate_look(fd, &s, &mptcp) < 0 || s.protocol != IPPROTO_TCP)
+		return 0;
+	return check(config, &s, mptcp);
+}
+
+int register_before_bind(const struct config *config, int fd, const struct sockaddr *addr,
+			 socklen_t len)
+{
+	struct isomer_socket s;
+	bool mptcp;
+	GUARD();
+
+	if (config->on_error != CONFIG_FAIL)
+		return 0;
+	if (candidate_look(fd, &s, &mptcp) < 0 || s.protocol != IPPROTO_UDP)
+		return 0;
+	/* Bound already: the real call is going to fail. */
+	if (s.port != 0 || !candidate_bind(&s, addr, len) || s.port == 0)
+		return 0;
+	return check(config, &s, false);
+}
+
+/* --- after the real call --------------------------------------------------------------------- */
+
+static int register_socket(struct request *r, bool mptcp, const char *consequence)
+{
+	struct failure f = { .stage = FAILURE_SOCKET, .error = -EMEDIUMTYPE };
+	struct outcome outcome;
+
+	if (!check_config(r->config))
+		return 0;
+	if (!decide(r)) {
+		report_left_alone(r->s, "no label and no rule is for it");
+		return 0;
+	}
+	if (!mptcp && direct_register(r, &outcome, &f) == 0) {
+		if (outcome.ambiguous)
+			report_other_port(r);
+		else
+			report_registered(r, &outcome);
+		return 0;
+	}
+	if (!is_other_udp(r))
+		return complain(r, &f, consequence);
+	report_other_port(r);
+	return 0;
+}
+
+/* True for a socket of @protocol (0: any) that may be registered, and for an MPTCP listener. */
+static bool inspect(int fd, uint8_t protocol, struct isomer_socket *ret, bool *ret_mptcp)
+{
+	int r = isomer_socket_inspect(fd, ret);
+
+	*ret_mptcp = false;
+	if (r == -EMEDIUMTYPE)
+		r = candidate_look(fd, ret, ret_mptcp);
+	return r == 0 && (protocol == 0 || ret->protocol == protocol);
+}
+
+int register_after_listen(const struct config *config, int fd)
+{
+	struct isomer_socket s;
+	struct request r = { .config = config, .s = &s, .fd = fd };
+	bool mptcp;
+	int ret;
+	GUARD();
+
+	if (!inspect(fd, IPPROTO_TCP, &s, &mptcp))
+		return 0;
+	ret = register_socket(&r, mptcp, ", the listener is shut down");
+	if (ret < 0)
+		shutdown(fd, SHUT_RDWR);
+	return ret;
+}
+
+int register_after_bind(const struct config *config, int fd, const struct sockaddr *addr,
+			socklen_t len)
+{
+	struct isomer_socket s;
+	struct request r = { .config = config, .s = &s, .fd = fd };
+	bool mptcp;
+	GUARD();
+
+	/* A port that the kernel chose is for sending. */
+	if (candidate_port(addr, len) == 0 || !inspect(fd, IPPROTO_UDP, &s, &mptcp))
+		return 0;
+	return register_socket(&r, false, ", bind() fails though the address is taken");
+}
+
+void register_found(const struct config *config, int fd)
+{
+	struct isomer_socket s;
+	struct request r = { .config = config, .s = &s, .fd = fd };
+	bool mptcp;
+	GUARD();
+
+	if (inspect(fd, 0, &s, &mptcp))
+		(void)register_socket(&r, mptcp, ", but the socket was inherited and stays");
+}
