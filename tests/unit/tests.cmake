@@ -1,0 +1,14 @@
+# SPDX-License-Identifier: BSD-3-Clause
+isomer_add_test(test_label unit)
+isomer_add_test(test_parse unit)
+isomer_add_test(test_bindings unit isomer_loader_core)
+isomer_add_test(test_ruleset unit isomer_loader_core)
+isomer_add_test(test_rules unit isomer_preload_core)
+isomer_add_test(test_config unit isomer_preload_core)
+isomer_add_test(test_places unit isomer_preload_core)
+isomer_add_test(test_report unit isomer_preload_core)
+add_test(NAME preload_exports
+  COMMAND ${CMAKE_COMMAND} -DLIBRARY=$<TARGET_FILE:isomer_preload> -DNM=${CMAKE_NM}
+          -DREADELF=${CMAKE_READELF} -DSANITIZED=${ISOMER_SANITIZE}
+          -P ${CMAKE_CURRENT_LIST_DIR}/exports.cmake)
+set_tests_properties(preload_exports PROPERTIES LABELS unit)
