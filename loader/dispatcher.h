@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The dispatcher of a network namespace: its life (load, open, unload), and descriptors of what
- * it is made of. The only user of the skeleton.
+ * it is made of.
  */
 #pragma once
 

@@ -215,7 +215,7 @@ int destination_read_slots(const struct dispatcher *d, const struct isomer_desti
 			   uint64_t ret_cookies[ISOMER_SLOTS])
 {
 	CLEANUP_FD int fd = -1;
-	char name[PATH_MAX];
+	char name[ISOMER_SLOTS_NAME_SIZE];
 	int r;
 
 	r = isomer_slots_name(key->label, key->domain, key->protocol, name);
