@@ -36,50 +36,48 @@ static void print_json(const char *message, int error)
 
 #define MESSAGE_SIZE 4096
 
+/* @error: errno of a failure, 0 for wrong usage, -1 for a notice. */
+static void say(int error, const char *format, va_list args) __attribute__((format(printf, 2, 0)));
+
 /* One write for the whole line, so that lines of several loaders do not mix. */
-static void print(const char *message)
+static void say(int error, const char *format, va_list args)
 {
+	char message[MESSAGE_SIZE];
+
+	errno = error;
+	vsnprintf(message, sizeof(message), format, args);
 	fprintf(stderr, "isomer-loader: %s\n", message);
+	if (use_json && error >= 0)
+		print_json(message, error);
 }
 
 int log_failure(int r, const char *format, ...)
 {
-	char message[MESSAGE_SIZE];
 	va_list args;
 
-	errno = -r;
 	va_start(args, format);
-	vsnprintf(message, sizeof(message), format, args);
+	say(-r, format, args);
 	va_end(args);
-	print(message);
-	if (use_json)
-		print_json(message, -r);
 	return EXIT_FAILURE;
 }
 
 int log_usage(const char *format, ...)
 {
-	char message[MESSAGE_SIZE];
 	va_list args;
 
 	va_start(args, format);
-	vsnprintf(message, sizeof(message), format, args);
+	say(0, format, args);
 	va_end(args);
-	print(message);
-	if (use_json)
-		print_json(message, 0);
 	return EXIT_USAGE;
 }
 
 void log_notice(const char *format, ...)
 {
-	char message[MESSAGE_SIZE];
 	va_list args;
 
 	va_start(args, format);
-	vsnprintf(message, sizeof(message), format, args);
+	say(-1, format, args);
 	va_end(args);
-	print(message);
 }
 
 static int print_libbpf(enum libbpf_print_level level, const char *format, va_list args)

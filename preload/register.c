@@ -168,7 +168,7 @@ int register_before_listen(const struct config *config, int fd)
 
 	if (config->on_error != CONFIG_FAIL)
 		return 0;
-	if (candidate_look(fd, &s, &mptcp) < 0 || s.protocol != IPPROTO_TCP)
+	if (isomer_socket_look(fd, &s, &mptcp) < 0 || s.protocol != IPPROTO_TCP)
 		return 0;
 	return check(config, &s, mptcp);
 }
@@ -182,7 +182,7 @@ int register_before_bind(const struct config *config, int fd, const struct socka
 
 	if (config->on_error != CONFIG_FAIL)
 		return 0;
-	if (candidate_look(fd, &s, &mptcp) < 0 || s.protocol != IPPROTO_UDP)
+	if (isomer_socket_look(fd, &s, &mptcp) < 0 || s.protocol != IPPROTO_UDP)
 		return 0;
 	/* Bound already: the real call is going to fail. */
 	if (s.port != 0 || !candidate_bind(&s, addr, len) || s.port == 0)
@@ -223,7 +223,7 @@ static bool inspect(int fd, uint8_t protocol, struct isomer_socket *ret, bool *r
 
 	*ret_mptcp = false;
 	if (r == -EMEDIUMTYPE)
-		r = candidate_look(fd, ret, ret_mptcp);
+		r = isomer_socket_look(fd, ret, ret_mptcp);
 	return r == 0 && (protocol == 0 || ret->protocol == protocol);
 }
 

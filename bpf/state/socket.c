@@ -27,27 +27,34 @@ static int get_u64(int fd, int option, uint64_t *ret)
 	return getsockopt(fd, SOL_SOCKET, option, ret, &len) < 0 ? -errno : 0;
 }
 
-static int inspect_domain(int fd, struct isomer_socket *s)
+/* An IPv6 socket on a specific IPv6 address is not dual-stack, whatever IPV6_V6ONLY says; one on
+ * an IPv4-mapped address gets no IPv6 packets. */
+static void set_domains(struct isomer_socket *s, bool v6only)
 {
-	int domain, v6only = 1, r;
+	const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)&s->local;
+	bool mapped;
 
-	r = get_int(fd, SOL_SOCKET, SO_DOMAIN, &domain);
-	if (r < 0)
-		return r;
-	if (domain != AF_INET && domain != AF_INET6)
-		return -EAFNOSUPPORT;
-
-	if (domain == AF_INET6) {
-		r = get_int(fd, IPPROTO_IPV6, IPV6_V6ONLY, &v6only);
-		if (r < 0)
-			return r;
+	if (s->local.ss_family != AF_INET6) {
+		s->ipv4 = true;
+		s->ipv6 = false;
+		return;
 	}
-	s->ipv6 = domain == AF_INET6;
-	s->ipv4 = domain == AF_INET || !v6only;
-	return 0;
+	mapped = IN6_IS_ADDR_V4MAPPED(&in6->sin6_addr);
+	s->ipv4 = mapped || (IN6_IS_ADDR_UNSPECIFIED(&in6->sin6_addr) && !v6only);
+	s->ipv6 = !mapped;
 }
 
-static int inspect_protocol(int fd, struct isomer_socket *s)
+void isomer_socket_set_local(struct isomer_socket *s, const struct sockaddr *addr, socklen_t len,
+			     bool v6only)
+{
+	memset(&s->local, 0, sizeof(s->local));
+	memcpy(&s->local, addr, len < sizeof(s->local) ? len : sizeof(s->local));
+	/* At the same place in both families. */
+	s->port = ntohs(((const struct sockaddr_in *)&s->local)->sin_port);
+	set_domains(s, v6only);
+}
+
+static int look_protocol(int fd, struct isomer_socket *s, bool *ret_mptcp)
 {
 	int type, protocol, r;
 
@@ -57,8 +64,9 @@ static int inspect_protocol(int fd, struct isomer_socket *s)
 	r = get_int(fd, SOL_SOCKET, SO_PROTOCOL, &protocol);
 	if (r < 0)
 		return r;
-	if (protocol == IPPROTO_MPTCP)
-		return -EMEDIUMTYPE;
+	*ret_mptcp = protocol == IPPROTO_MPTCP;
+	if (*ret_mptcp)
+		protocol = IPPROTO_TCP;
 	if (!(type == SOCK_STREAM && protocol == IPPROTO_TCP) &&
 	    !(type == SOCK_DGRAM && protocol == IPPROTO_UDP))
 		return -EPROTONOSUPPORT;
@@ -67,30 +75,43 @@ static int inspect_protocol(int fd, struct isomer_socket *s)
 	return 0;
 }
 
-/* An IPv6 socket on a specific IPv6 address is not dual-stack, whatever IPV6_V6ONLY says; one on
- * an IPv4-mapped address gets no IPv6 packets. */
-static int inspect_local(int fd, struct isomer_socket *s)
+static int look_local(int fd, struct isomer_socket *s)
 {
-	socklen_t len = sizeof(s->local);
+	struct sockaddr_storage local = { .ss_family = AF_UNSPEC };
+	socklen_t len = sizeof(local);
+	int v6only = 0;
 
-	if (getsockname(fd, (struct sockaddr *)&s->local, &len) < 0)
+	if (getsockname(fd, (struct sockaddr *)&local, &len) < 0)
 		return -errno;
-
-	if (s->local.ss_family == AF_INET6) {
-		const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)&s->local;
-
-		s->port = ntohs(in6->sin6_port);
-		if (IN6_IS_ADDR_V4MAPPED(&in6->sin6_addr))
-			s->ipv6 = false;
-		else if (!IN6_IS_ADDR_UNSPECIFIED(&in6->sin6_addr))
-			s->ipv4 = false;
-	} else {
-		s->port = ntohs(((const struct sockaddr_in *)&s->local)->sin_port);
-	}
+	if (local.ss_family != AF_INET && local.ss_family != AF_INET6)
+		return -EAFNOSUPPORT;
+	if (local.ss_family == AF_INET6)
+		(void)get_int(fd, IPPROTO_IPV6, IPV6_V6ONLY, &v6only);
+	isomer_socket_set_local(s, (struct sockaddr *)&local, len, v6only);
 	return 0;
 }
 
-static int inspect_readiness(int fd, const struct isomer_socket *s)
+int isomer_socket_look(int fd, struct isomer_socket *ret, bool *ret_mptcp)
+{
+	struct isomer_socket s;
+	int r;
+
+	memset(&s, 0, sizeof(s));
+	r = look_local(fd, &s);
+	if (r == 0)
+		r = look_protocol(fd, &s, ret_mptcp);
+	if (r == 0)
+		r = get_u64(fd, SO_COOKIE, &s.cookie);
+	if (r < 0)
+		return r;
+	if (get_u64(fd, SO_NETNS_COOKIE, &s.netns_cookie) < 0)
+		s.netns_cookie = 0;
+
+	*ret = s;
+	return 0;
+}
+
+static int check_readiness(int fd, const struct isomer_socket *s)
 {
 	struct sockaddr_storage peer;
 	socklen_t len = sizeof(peer);
@@ -111,26 +132,14 @@ static int inspect_readiness(int fd, const struct isomer_socket *s)
 int isomer_socket_inspect(int fd, struct isomer_socket *ret)
 {
 	struct isomer_socket s;
+	bool mptcp;
 	int r;
 
-	memset(&s, 0, sizeof(s));
-	r = inspect_domain(fd, &s);
+	r = isomer_socket_look(fd, &s, &mptcp);
+	if (r == 0)
+		r = mptcp ? -EMEDIUMTYPE : check_readiness(fd, &s);
 	if (r < 0)
 		return r;
-	r = inspect_protocol(fd, &s);
-	if (r < 0)
-		return r;
-	r = inspect_local(fd, &s);
-	if (r < 0)
-		return r;
-	r = inspect_readiness(fd, &s);
-	if (r < 0)
-		return r;
-	r = get_u64(fd, SO_COOKIE, &s.cookie);
-	if (r < 0)
-		return r;
-	if (get_u64(fd, SO_NETNS_COOKIE, &s.netns_cookie) < 0)
-		s.netns_cookie = 0;
 
 	*ret = s;
 	return 0;

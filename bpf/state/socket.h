@@ -17,6 +17,18 @@ struct isomer_socket {
 };
 
 /**
+ * Looks at the socket @fd, whatever state it is in. MPTCP counts as TCP, and @ret_mptcp says so.
+ *
+ * Returns 0, or what isomer_socket_inspect() says of a socket that never may be registered.
+ */
+int isomer_socket_look(int fd, struct isomer_socket *ret, bool *ret_mptcp);
+
+/** Gives @s a local address: port, and of the domains that its family and @v6only leave, those
+ * that the address leaves. @len bytes of @addr count. */
+void isomer_socket_set_local(struct isomer_socket *s, const struct sockaddr *addr, socklen_t len,
+			     bool v6only);
+
+/**
  * Looks at the socket @fd.
  *
  * Returns 0 when it may be registered: TCP that listens, or UDP that is bound and not connected.
