@@ -22,12 +22,12 @@
 
 /* Four words, the highest first; an IPv4 address or a port is in the first alone. */
 struct key {
-	__u32 word[4];
+	__u64 word[4];
 };
 
 /* The words of a node that may be read at a computed place, which the verifier has to see bounded
  * anew each time. */
-static __always_inline __u32 word_at(const struct isomer_block *node, __u64 i)
+static __always_inline __u64 word_at(const struct isomer_block *node, __u64 i)
 {
 	if (__builtin_constant_p(i))
 		return node->word[i];
@@ -36,9 +36,9 @@ static __always_inline __u32 word_at(const struct isomer_block *node, __u64 i)
 }
 
 /* 1 if separator @i is less than @key, else 0. */
-static __always_inline __u64 narrow_less(const struct isomer_block *node, __u64 i, __u32 key)
+static __always_inline __u64 narrow_less(const struct isomer_block *node, __u64 i, __u64 key)
 {
-	__u64 difference = (__u64)word_at(node, i) - key;
+	__u64 difference = word_at(node, i) - key;
 
 	hide(difference);
 	return difference >> 63;
@@ -47,11 +47,14 @@ static __always_inline __u64 narrow_less(const struct isomer_block *node, __u64 
 static __always_inline __u64 wide_less(const struct isomer_block *node, __u64 i,
 				       const struct key *key)
 {
+	const __u32 *separator;
 	__u64 borrow = 0;
 
+	hide(i);
+	separator = &node->word[i % (ISOMER_BLOCK_WORDS / 4) * 4];
 #pragma unroll
 	for (int w = 3; w >= 0; w--) {
-		borrow = (__u64)word_at(node, i * 4 + w) - key->word[w] - borrow;
+		borrow = separator[w] - key->word[w] - borrow;
 		hide(borrow);
 		borrow >>= 63;
 	}
@@ -59,7 +62,7 @@ static __always_inline __u64 wide_less(const struct isomer_block *node, __u64 i,
 }
 
 /* How many of the 2 * @half - 1 separators are less than @key: the place of its segment. */
-static __always_inline __u64 narrow_place(const struct isomer_block *node, __u32 key, __u64 half)
+static __always_inline __u64 narrow_place(const struct isomer_block *node, __u64 key, __u64 half)
 {
 	__u64 i = 0;
 
@@ -88,13 +91,13 @@ static __always_inline const struct isomer_block *block_at(void *rules, __u32 i)
 
 /* Value of the segment of @key. False where a block is missing, which the compiler of rulesets
  * never lets happen: giving up there keeps the verifier from following it any further. */
-static __always_inline int narrow_search(void *rules, __u32 tree, __u32 key, __u32 *ret_value)
+static __always_inline int narrow_search(void *rules, __u64 tree, __u64 key, __u64 *ret_value)
 {
-	__u32 at = ISOMER_TREE_ROOT(tree), levels = ISOMER_TREE_LEVELS(tree);
+	__u64 at = ISOMER_TREE_ROOT(tree), levels = ISOMER_TREE_LEVELS(tree);
 	const struct isomer_block *node;
 
 #pragma clang loop unroll(disable)
-	for (__u32 level = 0; level < ISOMER_LEVELS_MAX && level < levels; level++) {
+	for (__u64 level = 0; level < ISOMER_LEVELS_MAX && level < levels; level++) {
 		node = block_at(rules, at);
 		if (!node)
 			return 0;
@@ -107,14 +110,14 @@ static __always_inline int narrow_search(void *rules, __u32 tree, __u32 key, __u
 	return 1;
 }
 
-static __always_inline int wide_search(void *rules, __u32 tree, const struct key *key,
-				       __u32 *ret_value)
+static __always_inline int wide_search(void *rules, __u64 tree, const struct key *key,
+				       __u64 *ret_value)
 {
-	__u32 at = ISOMER_TREE_ROOT(tree), levels = ISOMER_TREE_LEVELS(tree);
+	__u64 at = ISOMER_TREE_ROOT(tree), levels = ISOMER_TREE_LEVELS(tree);
 	const struct isomer_block *node;
 
 #pragma clang loop unroll(disable)
-	for (__u32 level = 0; level < ISOMER_LEVELS_MAX && level < levels; level++) {
+	for (__u64 level = 0; level < ISOMER_LEVELS_MAX && level < levels; level++) {
 		node = block_at(rules, at);
 		if (!node)
 			return 0;
@@ -128,9 +131,9 @@ static __always_inline int wide_search(void *rules, __u32 tree, const struct key
 }
 
 /* @a unless @b has a longer prefix: of equal ones the earlier tree's counts. */
-static __always_inline __u32 longer(__u32 a, __u32 b)
+static __always_inline __u64 longer(__u64 a, __u64 b)
 {
-	__u64 less = (__u64)ISOMER_VERDICT_RANK(a) - ISOMER_VERDICT_RANK(b);
+	__u64 less = ISOMER_VERDICT_RANK(a) - ISOMER_VERDICT_RANK(b);
 
 	hide(less);
 	less >>= 63;
@@ -139,10 +142,10 @@ static __always_inline __u32 longer(__u32 a, __u32 b)
 }
 
 /* The best verdict of all trees of a port: @trees is a value of the port tree. */
-static __always_inline __u32 best_verdict(void *rules, __u32 trees, const struct key *key, int wide)
+static __always_inline __u64 best_verdict(void *rules, __u64 trees, const struct key *key, int wide)
 {
+	__u64 best = 0, i = trees % ISOMER_BLOCK_WORDS, tree = trees | ISOMER_TREE_LAST;
 	const struct isomer_block *list;
-	__u32 best = 0, i = 0, tree = trees | ISOMER_TREE_LAST;
 
 	/* Without a list this is the header and stays unread: a pointer in either case. */
 	list = block_at(rules, trees & ISOMER_TREES_LIST
@@ -150,13 +153,11 @@ static __always_inline __u32 best_verdict(void *rules, __u32 trees, const struct
 				       : 0);
 	if (!list)
 		return 0;
-	if (trees & ISOMER_TREES_LIST) {
-		i = trees % ISOMER_BLOCK_WORDS;
+	if (trees & ISOMER_TREES_LIST)
 		tree = word_at(list, i);
-	}
 #pragma clang loop unroll(disable)
 	for (int n = 0; n < ISOMER_TREES_MAX; n++) {
-		__u32 verdict;
+		__u64 verdict;
 
 		if (!(wide ? wide_search(rules, tree, key, &verdict)
 			   : narrow_search(rules, tree, key->word[0], &verdict)))
@@ -175,7 +176,8 @@ static __always_inline __u32 ruleset_search(struct bpf_sk_lookup *ctx)
 {
 	int wide = ctx->family == AF_INET6;
 	const struct isomer_block *header;
-	__u32 zero = 0, ports, trees;
+	__u64 ports, trees;
+	__u32 zero = 0;
 	struct key key = {};
 	void *rules;
 
@@ -190,7 +192,8 @@ static __always_inline __u32 ruleset_search(struct bpf_sk_lookup *ctx)
 	if (!ports)
 		return 0;
 	if (!narrow_search(rules, ports,
-			   ISOMER_PORT_KEY(ctx->protocol == IPPROTO_UDP, ctx->local_port), &trees) ||
+			   ISOMER_PORT_KEY(ctx->protocol == IPPROTO_UDP, ctx->local_port),
+			   &trees) ||
 	    !trees)
 		return 0;
 	if (!wide) {
@@ -209,19 +212,22 @@ static __always_inline __u32 ruleset_search(struct bpf_sk_lookup *ctx)
 
 /* Tries the slots: the current one, then the standby from the newest to the oldest. 0 if one has
  * taken the packet. @ret_bad: whether one had to be skipped. */
-static __always_inline int assign_any(struct bpf_sk_lookup *ctx, void *slots, int *ret_bad)
+static __always_inline int assign_any(struct bpf_sk_lookup *ctx, void *slots, __u64 *ret_bad)
 {
+	__u32 ready = ctx->protocol == IPPROTO_TCP ? BPF_TCP_LISTEN : BPF_TCP_CLOSE;
+
 #pragma clang loop unroll(disable)
 	for (__u32 n = 0; n < ISOMER_SLOTS; n++) {
 		__u32 slot = (ISOMER_SLOTS - n) % ISOMER_SLOTS;
 		struct bpf_sock *sk = bpf_map_lookup_elem(slots, &slot);
-		long r;
+		long r = -1;
 
 		if (!sk)
 			continue;
-		/* Fails for a socket that is no listener any more or a UDP socket that has been
-		 * connected; both may come back. */
-		r = bpf_sk_assign(ctx, sk, 0);
+		/* A listener may have been shut down, a UDP socket may have been connected; both
+		 * may come back. Linux 5.10 would take the former, and lose the packet. */
+		if (sk->state == ready)
+			r = bpf_sk_assign(ctx, sk, 0);
 		bpf_sk_release(sk);
 		if (r == 0)
 			return 0;
@@ -233,28 +239,25 @@ static __always_inline int assign_any(struct bpf_sk_lookup *ctx, void *slots, in
 static __always_inline int deliver(struct bpf_sk_lookup *ctx, __u32 verdict)
 {
 	__u32 id = ISOMER_VERDICT_ID(verdict);
-	int bad = 0, missed = 1, chosen = !!ctx->sk;
+	__u64 bad = 0, missed = 0, chosen = 0;
 	struct isomer_metrics *m;
 	void *slots;
 
 	slots = bpf_map_lookup_elem(&sockets, &id);
-	if (slots && !chosen)
-		missed = assign_any(ctx, slots, &bad);
+	if (ctx->sk)
+		chosen = 1;
+	else
+		missed = !slots || assign_any(ctx, slots, &bad) < 0;
 	m = bpf_map_lookup_elem(&metrics, &id);
 	if (m) {
 		/* Not atomic: receiving is in softirq, which nothing on this CPU interrupts that
 		 * could come here too. */
 		m->lookups++;
-		if (chosen)
-			m->errors[ISOMER_ERROR_OTHER_PROGRAM]++;
-		else if (missed)
-			m->misses++;
-		if (bad)
-			m->errors[ISOMER_ERROR_BAD_SOCKET]++;
+		m->misses += missed;
+		m->errors[ISOMER_ERROR_BAD_SOCKET] += bad;
+		m->errors[ISOMER_ERROR_OTHER_PROGRAM] += chosen;
 	}
-	if (chosen || !missed || ISOMER_VERDICT_PASS(verdict) == ISOMER_MISS_PASS)
-		return SK_PASS;
-	return SK_DROP;
+	return missed && ISOMER_VERDICT_PASS(verdict) == ISOMER_MISS_DROP ? SK_DROP : SK_PASS;
 }
 
 SEC("sk_lookup")

@@ -230,6 +230,16 @@ static int add_binding(struct reader *rd, uint8_t protocol)
 
 /* ---- what the parser meets ---- */
 
+static int wrong_type(struct reader *rd, const char *type)
+{
+	if (rd->place == PLACE_VALUE)
+		return refuse(rd, "field '%s' must not be %s", field_names[rd->field], type);
+	if (rd->place == PLACE_KEY)
+		return refuse(rd, "'bindings' must be an array, not %s", type);
+	rd->entry += rd->place == PLACE_LIST; /* it stands where an entry should */
+	return refuse(rd, "%s where none belongs", type);
+}
+
 static int on_map(void *arg)
 {
 	struct reader *rd = arg;
@@ -245,7 +255,7 @@ static int on_map(void *arg)
 		memset(rd->seen, 0, sizeof(rd->seen));
 		return 1;
 	}
-	return refuse(rd, "an object where none belongs");
+	return wrong_type(rd, "an object");
 }
 
 static int on_map_key(void *arg, const unsigned char *key, size_t len)
@@ -293,7 +303,7 @@ static int on_array(void *arg)
 	struct reader *rd = arg;
 
 	if (rd->place != PLACE_KEY)
-		return refuse(rd, "an array where none belongs");
+		return wrong_type(rd, "an array");
 	rd->place = PLACE_LIST;
 	return 1;
 }
@@ -305,15 +315,6 @@ static int on_array_end(void *arg)
 	rd->place = PLACE_DOCUMENT_END;
 	rd->entry = 0;
 	return 1;
-}
-
-static int wrong_type(struct reader *rd, const char *type)
-{
-	if (rd->place == PLACE_VALUE)
-		return refuse(rd, "field '%s' must not be %s", field_names[rd->field], type);
-	if (rd->place == PLACE_KEY)
-		return refuse(rd, "'bindings' must be an array, not %s", type);
-	return refuse(rd, "%s where none belongs", type);
 }
 
 static int on_string(void *arg, const unsigned char *text, size_t len)

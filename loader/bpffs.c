@@ -89,6 +89,8 @@ static int remove_entries(int dir_fd)
 			continue;
 		if (unlinkat(dirfd(dir), entry->d_name, 0) == 0)
 			continue;
+		if (errno == ENOENT)
+			continue;
 		if (errno != EISDIR && errno != EPERM)
 			return -errno;
 		fd = openat(dirfd(dir), entry->d_name,

@@ -3,8 +3,23 @@
 #pragma once
 
 #include <stdint.h>
+#include <sys/capability.h>
 
 #define CAPS(cap) (UINT64_C(1) << (cap))
+
+/* What every command that reads the state may need: bpf() where it is kept from users without it
+ * (before 5.19, for programs always), and slot maps whose grantee shut others out. */
+#define CAPS_READ (CAPS(CAP_BPF) | CAPS(CAP_DAC_READ_SEARCH))
+
+/* What every command that changes it needs: to make maps and slot maps, to have them charged
+ * (before 5.11), to give pins to the group of the state, and to write slot maps that were granted
+ * away. */
+#define CAPS_CHANGE                                                                                \
+	(CAPS(CAP_BPF) | CAPS(CAP_NET_ADMIN) | CAPS(CAP_SYS_RESOURCE) | CAPS(CAP_CHOWN) |          \
+	 CAPS(CAP_DAC_OVERRIDE))
+
+/* To find out whose sockets those of other users are. */
+#define CAPS_OWNERS (CAPS(CAP_SYS_PTRACE) | CAPS(CAP_DAC_READ_SEARCH))
 
 /**
  * Drops from the permitted, effective and inheritable sets every capability that is not in @keep,

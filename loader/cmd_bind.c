@@ -3,7 +3,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/capability.h>
 
 #include "loader/caps.h"
 #include "loader/command.h"
@@ -167,8 +166,6 @@ static int run_unbind(const struct context *ctx, char **args, int n, const char 
 	return command_finish();
 }
 
-#define CHANGE_CAPS (CAPS(CAP_BPF) | CAPS(CAP_NET_ADMIN) | CAPS(CAP_SYS_RESOURCE) | CAPS(CAP_CHOWN))
-
 const struct command cmd_bind = {
 	.name = "bind",
 	.operands = "LABEL PROTOCOL PREFIX[/LEN] PORT",
@@ -190,7 +187,7 @@ const struct command cmd_bind = {
 	.min_args = 4,
 	.max_args = 4,
 	.options = bind_options,
-	.caps = CHANGE_CAPS,
+	.caps = CAPS_CHANGE,
 	.run = run_bind,
 };
 
@@ -201,6 +198,6 @@ const struct command cmd_unbind = {
 	.help = "The operands are those that 'bind' was given.\n",
 	.min_args = 4,
 	.max_args = 4,
-	.caps = CHANGE_CAPS,
+	.caps = CAPS_CHANGE,
 	.run = run_unbind,
 };

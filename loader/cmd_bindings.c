@@ -3,7 +3,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/capability.h>
 
 #include "loader/caps.h"
 #include "loader/command.h"
@@ -118,6 +117,6 @@ const struct command cmd_bindings = {
 		"With --json the document is one that 'load-bindings' reads.\n",
 	.json = true,
 	.options = options,
-	.caps = CAPS(CAP_BPF),
+	.caps = CAPS_READ,
 	.run = run,
 };

@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/capability.h>
 
 #include "loader/caps.h"
 #include "loader/command.h"
@@ -27,7 +26,11 @@ static int parse(char **args, int n, struct question *ret)
 	struct isomer_prefix ip;
 	int status;
 
-	if (n != 3 && !(n == 6 && !strcmp(args[3], "from")))
+	if (n > 3 && strcmp(args[3], "from"))
+		return log_usage(
+			"'%s' should be 'from': explain takes PROTOCOL IP PORT [from IP PORT]",
+			args[3]);
+	if (n != 3 && n != 6)
 		return log_usage(
 			"explain takes PROTOCOL IP PORT [from IP PORT]; see 'isomer-loader "
 			"explain --help'");
@@ -303,7 +306,6 @@ const struct command cmd_explain = {
 	.min_args = 3,
 	.max_args = 6,
 	.json = true,
-	.caps = CAPS(CAP_BPF) | CAPS(CAP_NET_ADMIN) | CAPS(CAP_SYS_PTRACE) |
-		CAPS(CAP_DAC_READ_SEARCH),
+	.caps = CAPS_READ | CAPS_OWNERS | CAPS(CAP_NET_ADMIN),
 	.run = run,
 };

@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/capability.h>
 
 #include "loader/caps.h"
 #include "loader/command.h"
@@ -34,15 +33,18 @@ static bool keeps_rights(const struct label_grant *old, const struct label_grant
 				 (!old->has_group || (fresh->has_group && old->gid == fresh->gid)));
 }
 
-static int renew(const struct change *c, const char *label)
+/* Sets the grant, and names the servers that have to register again for it. */
+static int set_grant(const struct change *c, const char *label, const struct label_grant *grant,
+		     bool renew)
 {
 	CLEANUP(losses_freep) struct losses *losses = NULL;
-	int r;
+	int r = 0;
 
-	r = losses_collect(&c->d, &c->destinations, label, &losses);
+	if (renew)
+		r = losses_collect(&c->d, &c->destinations, label, &losses);
 	if (r == 0)
-		r = label_renew(&c->d, &c->destinations, label);
-	if (r == 0)
+		r = label_set_grant(&c->d, &c->destinations, label, grant, renew);
+	if (r == 0 && losses)
 		losses_say(losses);
 	return r;
 }
@@ -69,10 +71,8 @@ static int run_grant(const struct context *ctx, char **args, int n, const char *
 	if (command_begin_change(ctx, &c) < 0 || command_create_label(&c, args[0]) < 0)
 		return EXIT_FAILURE;
 	r = label_read_grant(&c.d, args[0], &old);
-	if (r == 0 && !keeps_rights(&old, &fresh))
-		r = renew(&c, args[0]);
 	if (r == 0)
-		r = label_grant(&c.d, args[0], &fresh);
+		r = set_grant(&c, args[0], &fresh, !keeps_rights(&old, &fresh));
 	if (r < 0)
 		return log_failure(r, "cannot grant label '%s' to %s: %m", args[0], text);
 
@@ -108,7 +108,7 @@ static int run_revoke(const struct context *ctx, char **args, int n, const char 
 	if (r == 0 && !grant.granted)
 		return log_failure(-ENOENT, "label '%s' is granted to nobody", args[0]);
 	if (r == 0)
-		r = renew(&c, args[0]);
+		r = set_grant(&c, args[0], NULL, true);
 	if (r == 0)
 		r = change_collect(&c);
 	if (r < 0)
@@ -118,11 +118,6 @@ static int run_revoke(const struct context *ctx, char **args, int n, const char 
 	printf("revoked %s from %s\n", args[0], text);
 	return command_finish();
 }
-
-#define GRANT_CAPS                                                                                 \
-	(CAPS(CAP_BPF) | CAPS(CAP_NET_ADMIN) | CAPS(CAP_SYS_RESOURCE) | CAPS(CAP_CHOWN) |          \
-	 CAPS(CAP_FOWNER) | CAPS(CAP_DAC_OVERRIDE) | CAPS(CAP_SYS_PTRACE) |                        \
-	 CAPS(CAP_DAC_READ_SEARCH))
 
 const struct command cmd_grant = {
 	.name = "grant",
@@ -134,7 +129,7 @@ const struct command cmd_grant = {
 		"the label's sockets have to register again, and the command names them.\n",
 	.min_args = 2,
 	.max_args = 2,
-	.caps = GRANT_CAPS,
+	.caps = CAPS_CHANGE | CAPS_OWNERS,
 	.run = run_grant,
 };
 
@@ -146,6 +141,6 @@ const struct command cmd_revoke = {
 		"have to register again; the command names them.\n",
 	.min_args = 1,
 	.max_args = 1,
-	.caps = GRANT_CAPS,
+	.caps = CAPS_CHANGE | CAPS_OWNERS,
 	.run = run_revoke,
 };

@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/capability.h>
 #include <unistd.h>
 
 #include "loader/bpffs.h"
@@ -157,7 +156,6 @@ const struct command cmd_load = {
 		"  --group GROUP         who may read bindings and counters (default isomer, if there\n"
 		"                        is such a group)\n",
 	.options = options,
-	.caps = CAPS(CAP_BPF) | CAPS(CAP_NET_ADMIN) | CAPS(CAP_PERFMON) | CAPS(CAP_SYS_ADMIN) |
-		CAPS(CAP_SYS_RESOURCE) | CAPS(CAP_CHOWN) | CAPS(CAP_FOWNER),
+	.caps = CAPS_CHANGE | CAPS(CAP_PERFMON) | CAPS(CAP_SYS_ADMIN) | CAPS(CAP_FOWNER),
 	.run = run,
 };

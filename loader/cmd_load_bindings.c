@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/capability.h>
 #include <unistd.h>
 
 #include "loader/bindings_file.h"
@@ -237,6 +236,6 @@ const struct command cmd_load_bindings = {
 	.min_args = 1,
 	.max_args = 1,
 	.options = options,
-	.caps = CAPS(CAP_BPF) | CAPS(CAP_NET_ADMIN) | CAPS(CAP_SYS_RESOURCE) | CAPS(CAP_CHOWN),
+	.caps = CAPS_CHANGE,
 	.run = run,
 };

@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/capability.h>
 #include <sys/socket.h>
 
 #include "loader/caps.h"
@@ -225,6 +224,6 @@ const struct command cmd_metrics = {
 	.json = true,
 	.stays_outside = true,
 	.options = options,
-	.caps = CAPS(CAP_BPF) | CAPS(CAP_NET_BIND_SERVICE),
+	.caps = CAPS_READ | CAPS(CAP_NET_BIND_SERVICE),
 	.run = run,
 };

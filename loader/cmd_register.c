@@ -3,7 +3,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/capability.h>
 
 #include "loader/caps.h"
 #include "loader/command.h"
@@ -166,6 +165,6 @@ const struct command cmd_register = {
 	.min_args = 0,
 	.max_args = 1,
 	.options = options,
-	.caps = CAPS(CAP_BPF) | CAPS(CAP_NET_ADMIN) | CAPS(CAP_SYS_RESOURCE) | CAPS(CAP_CHOWN),
+	.caps = CAPS_CHANGE,
 	.run = run,
 };

@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/capability.h>
 
 #include "loader/caps.h"
 #include "loader/command.h"
@@ -214,7 +213,6 @@ const struct command cmd_register_pid = {
 		"  isomer-loader register-pid /run/nginx.pid foo tcp 0.0.0.0 80\n",
 	.min_args = 5,
 	.max_args = 5,
-	.caps = CAPS(CAP_BPF) | CAPS(CAP_NET_ADMIN) | CAPS(CAP_SYS_RESOURCE) |
-		CAPS(CAP_SYS_PTRACE) | CAPS(CAP_DAC_READ_SEARCH) | CAPS(CAP_CHOWN),
+	.caps = CAPS_CHANGE | CAPS_OWNERS,
 	.run = run,
 };

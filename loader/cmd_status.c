@@ -3,7 +3,6 @@
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/capability.h>
 
 #include "loader/caps.h"
 #include "loader/command.h"
@@ -71,6 +70,6 @@ const struct command cmd_status = {
 	.min_args = 0,
 	.max_args = 1,
 	.json = true,
-	.caps = CAPS(CAP_BPF),
+	.caps = CAPS_READ,
 	.run = run,
 };

@@ -2,7 +2,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/capability.h>
 
 #include "loader/caps.h"
 #include "loader/command.h"
@@ -55,7 +54,6 @@ const struct command cmd_unload = {
 	.help = "Bindings, grants, counters and registrations go with it; sockets stay open and the\n"
 		"ordinary lookup is back at once. Says on stderr which servers lose a registration and\n"
 		"how it comes back after a new 'load'. Does nothing when no dispatcher is loaded.\n",
-	.caps = CAPS(CAP_BPF) | CAPS(CAP_NET_ADMIN) | CAPS(CAP_SYS_RESOURCE) |
-		CAPS(CAP_SYS_PTRACE) | CAPS(CAP_DAC_READ_SEARCH),
+	.caps = CAPS_CHANGE | CAPS_OWNERS,
 	.run = run,
 };

@@ -3,7 +3,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/capability.h>
 
 #include "loader/caps.h"
 #include "loader/command.h"
@@ -75,6 +74,6 @@ const struct command cmd_unregister = {
 		"bindings until another socket registers.\n",
 	.min_args = 3,
 	.max_args = 3,
-	.caps = CAPS(CAP_BPF) | CAPS(CAP_NET_ADMIN) | CAPS(CAP_SYS_RESOURCE),
+	.caps = CAPS_CHANGE,
 	.run = run,
 };

@@ -2,7 +2,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/capability.h>
 
 #include "loader/caps.h"
 #include "loader/command.h"
@@ -60,7 +59,6 @@ const struct command cmd_upgrade = {
 		"Options:\n"
 		"  --max-destinations N  make room for N destinations, 4 for each label\n",
 	.options = options,
-	.caps = CAPS(CAP_BPF) | CAPS(CAP_NET_ADMIN) | CAPS(CAP_PERFMON) | CAPS(CAP_SYS_RESOURCE) |
-		CAPS(CAP_CHOWN),
+	.caps = CAPS_CHANGE | CAPS(CAP_PERFMON),
 	.run = run,
 };

@@ -15,8 +15,10 @@ int command_say_cannot_open(const struct context *ctx, int r, pid_t holder)
 
 	switch (r) {
 	case -ENOENT:
-		return log_failure(r, "no dispatcher is loaded in %s: run 'isomer-loader load'",
-				   ns);
+		return log_failure(
+			r,
+			"no dispatcher is loaded in %s (state below %s): run 'isomer-loader load'",
+			ns, bpffs);
 	case -ESTALE:
 		return log_failure(
 			r,

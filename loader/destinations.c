@@ -100,16 +100,6 @@ int destinations_add(struct destinations *set, const struct destination *entries
 	return 0;
 }
 
-void destinations_remove_label(struct destinations *set, const char *label)
-{
-	size_t kept = 0;
-
-	for (size_t i = 0; i < set->n; i++)
-		if (strcmp(set->entries[i].key.label, label))
-			set->entries[kept++] = set->entries[i];
-	set->n = kept;
-}
-
 void destination_text(const struct isomer_destination_key *key, char ret[DESTINATION_TEXT_SIZE])
 {
 	snprintf(ret, DESTINATION_TEXT_SIZE, "%s:%s:%s", key->label,

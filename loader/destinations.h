@@ -38,9 +38,8 @@ const struct destination *destinations_find(const struct destinations *set, cons
  * NULL without memory. */
 const struct destination **destinations_by_id(const struct destinations *set, uint32_t n_ids);
 
-/** Adds to or removes from the set, not the dispatcher. */
+/** Adds to the set, not the dispatcher. */
 int destinations_add(struct destinations *set, const struct destination *entries, size_t n);
-void destinations_remove_label(struct destinations *set, const char *label);
 
 void destination_key_init(struct isomer_destination_key *key, const char *label, uint8_t domain,
 			  uint8_t protocol);

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 
 #include "loader/bpffs.h"
+#include "loader/leftover.h"
 #include "loader/lock.h"
 #include "loader/program.h"
 #include "loader/upgrade.h"
@@ -111,7 +112,8 @@ static int write_info(const struct program *program, const struct netns *ns,
 	return bpfsys_map_update(program_map_fd(program, PROGRAM_INFO), &key, &info, BPF_ANY);
 }
 
-static int pin_all(const char *folder, const struct program *program, int link_fd, gid_t group)
+static int pin_all(const char *folder, const struct program *program, int vacant_fd, int link_fd,
+		   gid_t group)
 {
 	const struct {
 		const char *name;
@@ -124,6 +126,7 @@ static int pin_all(const char *folder, const struct program *program, int link_f
 		{ ISOMER_PIN_SOCKETS, program_map_fd(program, PROGRAM_SOCKETS), 0640 },
 		{ ISOMER_PIN_METRICS, program_map_fd(program, PROGRAM_METRICS), 0640 },
 		{ ISOMER_PIN_PROGRAM, program_fd(program), 0640 },
+		{ DISPATCHER_PIN_VACANT, vacant_fd, 0600 },
 		{ ISOMER_PIN_LINK, link_fd, 0640 },
 	};
 
@@ -136,8 +139,7 @@ static int pin_all(const char *folder, const struct program *program, int link_f
 	return 0;
 }
 
-/* The lock is held until the folder is in its place: by that others know that it is in use. */
-static int make_folders(const char *folder, int *ret_lock_fd)
+static int make_folders(const char *folder)
 {
 	static const struct {
 		const char *name;
@@ -148,17 +150,13 @@ static int make_folders(const char *folder, int *ret_lock_fd)
 		{ DISPATCHER_DIR_STAGING, 0700 },
 	};
 	char path[PATH_MAX];
-	pid_t holder;
-	int r;
+	int r = 0;
 
-	r = bpffs_mkdir(folder, 0700);
 	for (size_t i = 0; r == 0 && i < sizeof(folders) / sizeof(folders[0]); i++) {
 		if (snprintf(path, sizeof(path), "%s/%s", folder, folders[i].name) >=
 		    (int)sizeof(path))
 			return -ENAMETOOLONG;
 		r = bpffs_mkdir(path, folders[i].mode);
-		if (r == 0 && i == 0)
-			r = lock_take(path, 0, ret_lock_fd, &holder);
 	}
 	return r;
 }
@@ -196,20 +194,33 @@ static int attach(const struct program *program, int *ret_link_fd)
 	return 0;
 }
 
+int slots_create(int *ret_fd)
+{
+	int fd = bpf_map_create(BPF_MAP_TYPE_SOCKMAP, "slots", sizeof(uint32_t), sizeof(uint64_t),
+				ISOMER_SLOTS, NULL);
+
+	if (fd < 0)
+		return -errno;
+	*ret_fd = fd;
+	return 0;
+}
+
 static int build(const char *folder, const struct netns *ns,
 		 const struct dispatcher_options *options)
 {
 	CLEANUP(program_freep) struct program *program = NULL;
-	CLEANUP_FD int link_fd = -1;
+	CLEANUP_FD int vacant_fd = -1, link_fd = -1;
 	int r;
 
 	r = program_load(options->max_destinations, NULL, &program);
 	if (r == 0)
 		r = write_info(program, ns, options->max_destinations);
 	if (r == 0)
+		r = slots_create(&vacant_fd);
+	if (r == 0)
 		r = attach(program, &link_fd);
 	if (r == 0)
-		r = pin_all(folder, program, link_fd, options->group);
+		r = pin_all(folder, program, vacant_fd, link_fd, options->group);
 	if (r < 0)
 		return r;
 	return chmod(folder, FOLDER_MODE) < 0 ? -errno : 0;
@@ -219,18 +230,18 @@ int dispatcher_load(const char *bpffs, const struct netns *ns,
 		    const struct dispatcher_options *options)
 {
 	char path[PATH_MAX], fresh[PATH_MAX];
-	CLEANUP_FD int lock_fd = -1;
+	CLEANUP_FD int claim_fd = -1;
 	int r;
 
 	r = isomer_state_path(bpffs, ns->inode, path);
 	if (r < 0)
 		return r;
-	r = bpffs_unique(path, DISPATCHER_SUFFIX_NEW, fresh);
+	r = leftover_make(path, DISPATCHER_SUFFIX_NEW, fresh, &claim_fd);
 	if (r < 0)
 		return r;
 
 	lift_limits();
-	r = make_folders(fresh, &lock_fd);
+	r = make_folders(fresh);
 	if (r == 0)
 		r = build(fresh, ns, options);
 	/* An empty folder would be replaced; ours never is one. */
@@ -313,6 +324,9 @@ static int open_locked(const char *bpffs, const struct netns *ns, enum dispatche
 	r = check_alive(d, ns, mode);
 	if (r == 0 && mode == DISPATCHER_WRITE)
 		r = upgrade_repair(d->st.path);
+	/* Again: an upgrade, also one that was just finished, puts another `info` in place. */
+	if (r == 0)
+		r = isomer_state_open(bpffs, ns->inode, &d->st);
 	if (r < 0)
 		return r;
 	return open_pins(d, mode);
@@ -346,23 +360,26 @@ void dispatcher_close(struct dispatcher *d)
 
 /* ---- unload ---- */
 
+/* At once, and not when the kernel gets round to freeing the link. */
+static int detach(const struct dispatcher *d)
+{
+	CLEANUP_FD int fd = -1;
+	int r = dispatcher_open_pin(d, ISOMER_PIN_LINK, DISPATCHER_WRITE, &fd);
+
+	if (r < 0)
+		return r;
+	return bpf_link_detach(fd) < 0 ? -errno : 0;
+}
+
 int dispatcher_unload(const struct dispatcher *d)
 {
-	char link[PATH_MAX], aside[PATH_MAX];
+	char aside[PATH_MAX];
 	int r;
 
-	/* The link goes first: from here on the state is dead, and whoever is killed behind this
-	 * line leaves something that the next `load` removes. */
-	r = isomer_state_file(&d->st, ISOMER_PIN_LINK, link);
-	if (r < 0)
-		return r;
-	if (unlink(link) < 0)
-		return -errno;
-
-	r = bpffs_unique(d->st.path, DISPATCHER_SUFFIX_OLD, aside);
-	if (r < 0)
-		return r;
-	if (rename(d->st.path, aside) < 0)
-		return -errno;
-	return bpffs_remove(aside);
+	/* From here on the state is dead, and whoever is killed behind this line leaves something
+	 * that the next `load` removes. */
+	r = detach(d);
+	if (r == 0)
+		r = bpffs_unique(d->st.path, DISPATCHER_SUFFIX_OLD, aside);
+	return r < 0 ? r : leftover_remove(d->st.path, aside);
 }

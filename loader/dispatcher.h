@@ -13,6 +13,10 @@
 /* Folders of the state that only writers look into. */
 #define DISPATCHER_DIR_STAGING "staging" /* what is not in force yet or any more */
 
+/* Slots that nobody gets: what `sockets` holds for an id that was given back. Putting them there
+ * takes one grace period for any number of ids, deleting takes one for each. */
+#define DISPATCHER_PIN_VACANT "vacant"
+
 /* Behind the name of the state folder: being loaded, being removed, taken out of the way. */
 #define DISPATCHER_SUFFIX_NEW   "-new-"
 #define DISPATCHER_SUFFIX_OLD   "-old-"
@@ -72,6 +76,9 @@ int dispatcher_open_pin(const struct dispatcher *d, const char *name, enum dispa
 
 /** Pins @fd as @name, readable for the state's group. Returns 0 or -errno. */
 int dispatcher_pin(const struct dispatcher *d, const char *name, int fd, mode_t mode);
+
+/** Makes a slot map. The descriptor is the caller's. Returns 0 or -errno. */
+int slots_create(int *ret_fd);
 
 /** Detaches the program and removes the state. Takes a dispatcher opened for writing. */
 int dispatcher_unload(const struct dispatcher *d);

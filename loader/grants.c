@@ -7,6 +7,7 @@
 
 #include "loader/batch.h"
 #include "loader/label_files.h"
+#include "state/bpfsys.h"
 #include "state/cleanup.h"
 
 static void close_parts(int (*fds)[DESTINATIONS_OF_LABEL])
@@ -33,49 +34,83 @@ int label_read_grant(const struct dispatcher *d, const char *label, struct label
 	return 0;
 }
 
-int label_grant(const struct dispatcher *d, const char *label, const struct label_grant *grant)
+/* The slot maps that are in force. */
+static int open_slots(const struct dispatcher *d, const char *label,
+		      int ret_fds[DESTINATIONS_OF_LABEL])
 {
-	gid_t gid = grant->has_group ? grant->gid : d->group;
 	char path[PATH_MAX];
+	int r = 0;
 
-	for (int i = 0; i < DESTINATIONS_OF_LABEL; i++) {
-		int r = label_path(d, ISOMER_DIR_LABELS, label, i, path);
-
-		if (r < 0)
-			return r;
-		/* The mode first: a former group must not write once the owner is another. */
-		if (chmod(path, SLOTS_MODE) < 0 || chown(path, grant->uid, gid) < 0 ||
-		    (grant->has_group && chmod(path, SLOTS_MODE_GROUP) < 0))
-			return -errno;
-	}
-	return 0;
-}
-
-/* Of a label that is there. */
-static void ids_of_label(const struct destinations *set, const char *label,
-			 uint32_t ret[DESTINATIONS_OF_LABEL])
-{
 	for (int i = 0; i < DESTINATIONS_OF_LABEL; i++)
-		ret[i] = destinations_find(set, label, label_parts[i].domain,
-					   label_parts[i].protocol)
-				 ->id;
+		ret_fds[i] = -1;
+	for (int i = 0; r == 0 && i < DESTINATIONS_OF_LABEL; i++) {
+		r = label_path(d, ISOMER_DIR_LABELS, label, i, path);
+		if (r == 0)
+			r = bpfsys_obj_get(path, 0, &ret_fds[i]);
+	}
+	return r;
 }
 
-int label_renew(const struct dispatcher *d, const struct destinations *set, const char *label)
+/* Puts the staged maps into `sockets`, all of them with one grace period. */
+static int put_in_force(const struct dispatcher *d, const struct destinations *set,
+			const char *label)
 {
 	CLEANUP(close_parts) int fds[DESTINATIONS_OF_LABEL] = { -1, -1, -1, -1 };
 	uint32_t ids[DESTINATIONS_OF_LABEL], values[DESTINATIONS_OF_LABEL];
+	char path[PATH_MAX];
+	size_t n = 0;
+	int r = 0;
+
+	for (int i = 0; r == 0 && i < DESTINATIONS_OF_LABEL; i++) {
+		const struct destination *entry = destinations_find(
+			set, label, label_parts[i].domain, label_parts[i].protocol);
+
+		r = label_path(d, DISPATCHER_DIR_STAGING, label, i, path);
+		if (r == 0)
+			r = bpfsys_obj_get(path, 0, &fds[i]);
+		if (r == 0 && entry) {
+			ids[n] = entry->id;
+			values[n++] = (uint32_t)fds[i];
+		}
+		r = r == -ENOENT ? 0 : r; /* moved already, by who was killed then */
+	}
+	return r < 0 ? r : batch_write_u32(d->sockets_fd, ids, values, n);
+}
+
+int label_finish_grant(const struct dispatcher *d, const struct destinations *set,
+		       const char *label)
+{
+	int r = put_in_force(d, set, label);
+
+	for (int i = 0; r == 0 && i < DESTINATIONS_OF_LABEL; i++) {
+		r = label_move(d, DISPATCHER_DIR_STAGING, ISOMER_DIR_LABELS, label, i);
+		r = r == -ENOENT ? 0 : r;
+	}
+	return r < 0 ? r : label_unstage(d, label);
+}
+
+int label_set_grant(const struct dispatcher *d, const struct destinations *set, const char *label,
+		    const struct label_grant *grant, bool renew)
+{
+	struct label_pins pins = { .uid = geteuid(), .gid = getegid(), .mode = SLOTS_MODE };
 	int r;
 
-	ids_of_label(set, label, ids);
-	r = label_stage(d, label, fds);
-	for (int i = 0; i < DESTINATIONS_OF_LABEL; i++)
-		values[i] = (uint32_t)fds[i];
-	if (r == 0)
-		r = batch_write_u32(d->sockets_fd, ids, values, DESTINATIONS_OF_LABEL);
-	for (int i = 0; r == 0 && i < DESTINATIONS_OF_LABEL; i++)
-		r = label_move(d, DISPATCHER_DIR_STAGING, ISOMER_DIR_LABELS, label, i);
+	if (grant)
+		pins.uid = grant->uid;
+	if (grant && grant->has_group) {
+		pins.gid = grant->gid;
+		pins.mode = SLOTS_MODE_GROUP;
+	}
 
-	/* After a failure labels_repair() of the next writer finishes or undoes it. */
-	return r < 0 ? r : label_unstage(d, label);
+	r = renew ? label_create_slots(pins.fds) : open_slots(d, label, pins.fds);
+	if (r == 0)
+		r = label_stage(d, label, true, &pins);
+	close_parts(&pins.fds);
+	if (r == 0)
+		r = label_stage_commit(d, label);
+	if (r < 0) {
+		(void)label_unstage(d, NULL);
+		return r;
+	}
+	return label_finish_grant(d, set, label);
 }

@@ -19,9 +19,16 @@ struct label_grant {
 
 int label_read_grant(const struct dispatcher *d, const char *label, struct label_grant *ret);
 
-/** Gives the slot maps of @label to the user, and to the group if there is one. */
-int label_grant(const struct dispatcher *d, const char *label, const struct label_grant *grant);
+/**
+ * Gives the slot maps of @label, which is there, to the grantee; with @grant NULL back to the owner
+ * of the state. With @renew the label gets new slot maps: descriptors of the former ones lead
+ * nowhere, and its sockets have to register again. All or nothing: what a killed writer leaves is
+ * finished by labels_repair(). Returns 0 or -errno.
+ */
+int label_set_grant(const struct dispatcher *d, const struct destinations *set, const char *label,
+		    const struct label_grant *grant, bool renew);
 
-/** Puts new slot maps in place of the label's, which belong to the state's owner: descriptors of
- * the former ones lead nowhere. Its sockets have to register again. */
-int label_renew(const struct dispatcher *d, const struct destinations *set, const char *label);
+/** Moves what is staged for @label, which is there, into its place: the end of label_set_grant().
+ */
+int label_finish_grant(const struct dispatcher *d, const struct destinations *set,
+		       const char *label);

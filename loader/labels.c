@@ -64,25 +64,67 @@ static int clear_metrics(const struct dispatcher *d, uint32_t id)
 
 /* ---- create and drop ---- */
 
-/* Undoes a label as far as it got; also its end, once its folder has left labels/. */
-static int forget(const struct dispatcher *d, const struct destinations *set, const char *label)
+static bool is_among(const char *label, const char *const *labels, size_t n)
 {
+	for (size_t i = 0; i < n; i++)
+		if (!strcmp(label, labels[i]))
+			return true;
+	return false;
+}
+
+/* Puts the vacant slots in the place of those of @ids, with one grace period. */
+static int vacate(const struct dispatcher *d, const uint32_t *ids, size_t n)
+{
+	CLEANUP_FREE uint32_t *values = calloc(n + 1, sizeof(*values));
+	CLEANUP_FD int fd = -1;
+	int r;
+
+	if (!values)
+		return -ENOMEM;
+	r = dispatcher_open_pin(d, DISPATCHER_PIN_VACANT, DISPATCHER_WRITE, &fd);
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < n; i++)
+		values[i] = (uint32_t)fd;
+	return batch_write_u32(d->sockets_fd, ids, values, n);
+}
+
+/* Undoes labels as far as they got; also their end, once their folders have left labels/. */
+static int forget(const struct dispatcher *d, struct destinations *set, const char *const *labels,
+		  size_t n)
+{
+	CLEANUP_FREE uint32_t *ids = calloc(set->n + 1, sizeof(*ids));
+	size_t kept = 0, gone = 0;
 	int r, failed = 0;
 
-	for (size_t i = 0; i < set->n; i++) {
+	if (!ids)
+		return -ENOMEM;
+	for (size_t i = 0; i < set->n; i++)
+		if (is_among(set->entries[i].key.label, labels, n))
+			ids[gone++] = set->entries[i].id;
+	/* The slots first: an id without an entry may be given again. */
+	failed = vacate(d, ids, gone);
+	for (size_t i = 0; failed == 0 && i < set->n; i++) {
 		const struct destination *entry = &set->entries[i];
 
-		if (strcmp(entry->key.label, label))
+		if (!is_among(entry->key.label, labels, n)) {
+			set->entries[kept++] = *entry;
 			continue;
-		/* The slots first: an id without an entry may be given again. */
-		r = bpfsys_map_delete(d->sockets_fd, &entry->id);
-		if (r == 0 || r == -ENOENT)
-			r = bpfsys_map_delete(d->destinations_fd, &entry->key);
+		}
+		r = bpfsys_map_delete(d->destinations_fd, &entry->key);
 		if (r < 0 && r != -ENOENT)
 			failed = r;
 	}
-	r = label_unstage(d, label);
-	return failed ? failed : r;
+	if (failed)
+		return failed;
+
+	set->n = kept;
+	for (size_t i = 0; i < n; i++) {
+		r = label_unstage(d, labels[i]);
+		if (r < 0)
+			failed = r;
+	}
+	return failed;
 }
 
 /* Labels on their way in: destination i belongs to label i / DESTINATIONS_OF_LABEL. */
@@ -159,12 +201,21 @@ static int announce(const struct dispatcher *d, struct destinations *set, const 
 	return r;
 }
 
+static int stage(const struct dispatcher *d, const char *label, int fds[DESTINATIONS_OF_LABEL])
+{
+	struct label_pins pins = { .uid = geteuid(), .gid = getegid(), .mode = SLOTS_MODE };
+	int r = label_create_slots(fds);
+
+	memcpy(pins.fds, fds, sizeof(pins.fds));
+	return r < 0 ? r : label_stage(d, label, false, &pins);
+}
+
 static int bring_in(const struct dispatcher *d, struct destinations *set, const struct arrivals *a)
 {
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < a->n; i++)
-		r = label_stage(d, a->labels[i], &a->fds[i * DESTINATIONS_OF_LABEL]);
+		r = stage(d, a->labels[i], &a->fds[i * DESTINATIONS_OF_LABEL]);
 	if (r == 0)
 		r = announce(d, set, a);
 	/* All of them together: one grace period. */
@@ -189,24 +240,22 @@ int labels_create(const struct dispatcher *d, struct destinations *set, const ch
 		return r;
 
 	r = bring_in(d, set, &a);
-	for (size_t i = 0; r < 0 && i < a.n; i++) {
+	if (r == 0)
+		return 0;
+	for (size_t i = 0; i < a.n; i++)
 		(void)label_move(d, ISOMER_DIR_LABELS, DISPATCHER_DIR_STAGING, a.labels[i], -1);
-		(void)forget(d, set, a.labels[i]);
-		destinations_remove_label(set, a.labels[i]);
-	}
+	(void)forget(d, set, a.labels, a.n);
 	return r;
 }
 
-int label_drop(const struct dispatcher *d, struct destinations *set, const char *label)
+int labels_drop(const struct dispatcher *d, struct destinations *set, const char *const *labels,
+		size_t n)
 {
-	int r;
+	int r = 0;
 
-	r = label_move(d, ISOMER_DIR_LABELS, DISPATCHER_DIR_STAGING, label, -1);
-	if (r < 0)
-		return r;
-	r = forget(d, set, label);
-	destinations_remove_label(set, label);
-	return r;
+	for (size_t i = 0; r == 0 && i < n; i++)
+		r = label_move(d, ISOMER_DIR_LABELS, DISPATCHER_DIR_STAGING, labels[i], -1);
+	return r < 0 ? r : forget(d, set, labels, n);
 }
 
 /* ---- collect ---- */
@@ -258,32 +307,37 @@ static int is_needed(const struct dispatcher *d, const struct destination *first
 	return 0;
 }
 
+/* Up to the first NULL. */
+static void strings_freep(char ***strings)
+{
+	for (size_t i = 0; *strings && (*strings)[i]; i++)
+		free((*strings)[i]);
+	free(*strings);
+}
+
 int labels_collect(const struct dispatcher *d, struct destinations *set,
 		   const struct bindings *bindings)
 {
 	CLEANUP_FREE bool *bound = calloc(d->st.info.max_destinations, sizeof(*bound));
-	size_t i = 0;
+	CLEANUP(strings_freep) char **gone =
+		calloc(set->n / DESTINATIONS_OF_LABEL + 1, sizeof(*gone));
+	size_t n = 0;
 
-	if (!bound)
+	if (!bound || !gone)
 		return -ENOMEM;
 	for (size_t b = 0; b < bindings->n; b++)
 		if (bindings->entries[b].destination < d->st.info.max_destinations)
 			bound[bindings->entries[b].destination] = true;
 
-	while (i + DESTINATIONS_OF_LABEL <= set->n) {
-		char label[ISOMER_LABEL_MAX + 1];
+	for (size_t i = 0; i + DESTINATIONS_OF_LABEL <= set->n; i += DESTINATIONS_OF_LABEL) {
 		int r = is_needed(d, &set->entries[i], bound);
 
-		if (r == 0) {
-			snprintf(label, sizeof(label), "%s", set->entries[i].key.label);
-			r = label_drop(d, set, label);
-		} else if (r > 0) {
-			i += DESTINATIONS_OF_LABEL;
-		}
 		if (r < 0)
 			return r;
+		if (r == 0 && !(gone[n++] = strdup(set->entries[i].key.label)))
+			return -ENOMEM;
 	}
-	return 0;
+	return n ? labels_drop(d, set, (const char *const *)gone, n) : 0;
 }
 
 /* ---- repair ---- */
@@ -296,38 +350,13 @@ static bool has_folder(const struct dispatcher *d, const char *label)
 	return label_path(d, ISOMER_DIR_LABELS, label, -1, path) == 0 && stat(path, &sb) == 0;
 }
 
-/* Is the map pinned as part @part of staging/<label>/ the one in force? */
-static bool staged_in_force(const struct dispatcher *d, const struct destinations *set,
-			    const char *label, int part)
+/* What is staged for a label that is there is a grant on its way in; else the label itself is, or
+ * was on its way out. */
+static int repair_staged(const struct dispatcher *d, struct destinations *set, const char *label)
 {
-	const struct destination *entry =
-		destinations_find(set, label, label_parts[part].domain, label_parts[part].protocol);
-	CLEANUP_FD int fd = -1;
-	struct bpf_map_info info;
-	char path[PATH_MAX];
-	uint32_t id;
-
-	return entry && label_path(d, DISPATCHER_DIR_STAGING, label, part, path) == 0 &&
-	       bpfsys_obj_get(path, BPF_F_RDONLY, &fd) == 0 && bpfsys_map_info(fd, &info) == 0 &&
-	       bpfsys_map_lookup(d->sockets_fd, &entry->id, &id) == 0 && id == info.id;
-}
-
-/* What is staged for a label that is there was on its way in for label_renew(). */
-static int repair_staged(const struct dispatcher *d, const struct destinations *set,
-			 const char *label)
-{
-	int r;
-
-	if (!has_folder(d, label))
-		return forget(d, set, label);
-	for (int i = 0; i < DESTINATIONS_OF_LABEL; i++) {
-		if (!staged_in_force(d, set, label, i))
-			continue;
-		r = label_move(d, DISPATCHER_DIR_STAGING, ISOMER_DIR_LABELS, label, i);
-		if (r < 0)
-			return r;
-	}
-	return label_unstage(d, label);
+	if (has_folder(d, label))
+		return label_finish_grant(d, set, label);
+	return forget(d, set, &label, 1);
 }
 
 int labels_repair(const struct dispatcher *d)
@@ -339,6 +368,9 @@ int labels_repair(const struct dispatcher *d)
 	int r;
 
 	r = isomer_state_file(&d->st, DISPATCHER_DIR_STAGING, path);
+	if (r < 0)
+		return r;
+	r = label_unstage(d, NULL);
 	if (r < 0)
 		return r;
 	dir = opendir(path);

@@ -18,8 +18,9 @@
 int labels_create(const struct dispatcher *d, struct destinations *set, const char *const *labels,
 		  size_t n);
 
-/** Takes @label out of the dispatcher and of @set. */
-int label_drop(const struct dispatcher *d, struct destinations *set, const char *label);
+/** Takes the @n labels, which are there, out of the dispatcher and of @set. */
+int labels_drop(const struct dispatcher *d, struct destinations *set, const char *const *labels,
+		size_t n);
 
 /** Drops every label that has no binding in @bindings, no grant and no live slot. */
 int labels_collect(const struct dispatcher *d, struct destinations *set,

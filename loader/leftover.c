@@ -3,20 +3,61 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "loader/bpffs.h"
 #include "loader/dispatcher.h"
-#include "loader/lock.h"
 #include "state/cleanup.h"
 #include "state/state.h"
 
-static int remove_dead(const char *path, const char *aside)
+/* Claims a folder, so that nobody sweeps it. Returns 0, -EWOULDBLOCK when it is somebody's, or
+ * -errno. */
+static int claim(const char *path, int *ret_fd)
 {
-	/* Aside first, so that nobody finds it half removed. */
+	CLEANUP_FD int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	struct stat ours, there;
+
+	if (fd < 0)
+		return -errno;
+	if (flock(fd, LOCK_EX | LOCK_NB) < 0)
+		return -errno;
+	/* Swept between its making and this? */
+	if (fstat(fd, &ours) < 0 || lstat(path, &there) < 0 || ours.st_ino != there.st_ino)
+		return -EWOULDBLOCK;
+	*ret_fd = TAKE_FD(fd);
+	return 0;
+}
+
+#define ATTEMPTS 3
+
+int leftover_make(const char *path, const char *suffix, char ret_path[PATH_MAX], int *ret_claim_fd)
+{
+	int r = 0;
+
+	for (int i = 0; i < ATTEMPTS; i++) {
+		r = bpffs_unique(path, suffix, ret_path);
+		if (r == 0)
+			r = bpffs_mkdir(ret_path, 0700);
+		if (r == 0)
+			r = claim(ret_path, ret_claim_fd);
+		if (r != -EWOULDBLOCK && r != -ENOENT)
+			break;
+	}
+	return r;
+}
+
+int leftover_remove(const char *path, const char *aside)
+{
+	CLEANUP_FD int claim_fd = -1;
+
+	/* Best effort: two that remove the same thing do not hurt. */
+	(void)claim(path, &claim_fd);
 	if (rename(path, aside) < 0)
 		return -errno;
 	return bpffs_remove(aside);
@@ -47,23 +88,30 @@ int leftover_clear(const char *bpffs, const struct netns *ns, const char *path, 
 		return r < 0 ? r : -EALREADY;
 
 	*ret = LEFTOVER_REMOVED_DEAD;
-	return remove_dead(path, ret_aside);
+	return leftover_remove(path, ret_aside);
 }
 
-/* Their makers hold the lock inside. One that has none yet is being made, or empty. */
 static void sweep_folder(const char *path)
 {
-	CLEANUP_FD int lock_fd = -1;
-	char lock[PATH_MAX];
+	CLEANUP_FD int claim_fd = -1;
 	struct stat sb;
-	pid_t holder;
 
+	/* What is somebody else's was moved aside and said; it is not ours to remove. */
 	if (lstat(path, &sb) < 0 || sb.st_uid != geteuid())
 		return;
-	if (snprintf(lock, sizeof(lock), "%s/" ISOMER_DIR_LOCK, path) >= (int)sizeof(lock))
-		return;
-	if (lock_take(lock, 0, &lock_fd, &holder) == 0)
+	if (claim(path, &claim_fd) == 0)
 		(void)bpffs_remove(path);
+}
+
+static bool is_leftover(const char *suffix)
+{
+	static const char *const suffixes[] = { DISPATCHER_SUFFIX_NEW, DISPATCHER_SUFFIX_OLD,
+						DISPATCHER_SUFFIX_STALE };
+
+	for (size_t i = 0; i < sizeof(suffixes) / sizeof(suffixes[0]); i++)
+		if (!strncmp(suffix, suffixes[i], strlen(suffixes[i])))
+			return true;
+	return false;
 }
 
 void leftover_sweep(const char *bpffs, const char *path)
@@ -75,11 +123,7 @@ void leftover_sweep(const char *bpffs, const char *path)
 	char found[PATH_MAX];
 
 	while (dir && (entry = readdir(dir))) {
-		const char *suffix = entry->d_name + len;
-
-		if (strncmp(entry->d_name, name, len) ||
-		    (strncmp(suffix, DISPATCHER_SUFFIX_NEW, strlen(DISPATCHER_SUFFIX_NEW)) &&
-		     strncmp(suffix, DISPATCHER_SUFFIX_OLD, strlen(DISPATCHER_SUFFIX_OLD))))
+		if (strncmp(entry->d_name, name, len) || !is_leftover(entry->d_name + len))
 			continue;
 		if (snprintf(found, sizeof(found), "%s/%s", bpffs, entry->d_name) <
 		    (int)sizeof(found))

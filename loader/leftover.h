@@ -23,5 +23,14 @@ enum leftover {
 int leftover_clear(const char *bpffs, const struct netns *ns, const char *path, enum leftover *ret,
 		   char ret_aside[PATH_MAX]);
 
+/**
+ * Makes a folder beside @path, with @suffix and a random number behind its name, mode 0700. As long
+ * as @ret_claim_fd is open nobody sweeps it. Returns 0 or -errno.
+ */
+int leftover_make(const char *path, const char *suffix, char ret_path[PATH_MAX], int *ret_claim_fd);
+
+/** Renames the folder @path to @aside, so that nobody finds it half removed, and removes it. */
+int leftover_remove(const char *path, const char *aside);
+
 /** Removes what killed `load` and `unload` left beside @path. Best effort. */
 void leftover_sweep(const char *bpffs, const char *path);

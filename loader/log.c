@@ -36,6 +36,14 @@ static void print_json(const char *message, int error)
 
 #define MESSAGE_SIZE 4096
 
+/* What a message quotes may hold anything; one line must stay one, and a terminal unimpressed. */
+static void defuse(char *message)
+{
+	for (unsigned char *c = (unsigned char *)message; *c; c++)
+		if (*c < ' ' || *c == 0x7f || (*c == 0xc2 && c[1] >= 0x80 && c[1] < 0xa0))
+			*c = '?';
+}
+
 /* @error: errno of a failure, 0 for wrong usage, -1 for a notice. */
 static void say(int error, const char *format, va_list args) __attribute__((format(printf, 2, 0)));
 
@@ -46,6 +54,7 @@ static void say(int error, const char *format, va_list args)
 
 	errno = error;
 	vsnprintf(message, sizeof(message), format, args);
+	defuse(message);
 	fprintf(stderr, "isomer-loader: %s\n", message);
 	if (use_json && error >= 0)
 		print_json(message, error);
@@ -79,6 +88,9 @@ void log_notice(const char *format, ...)
 	say(-1, format, args);
 	va_end(args);
 }
+
+static int print_libbpf(enum libbpf_print_level level, const char *format, va_list args)
+	__attribute__((format(printf, 2, 0)));
 
 static int print_libbpf(enum libbpf_print_level level, const char *format, va_list args)
 {

@@ -63,45 +63,75 @@ static void options_add_command(struct options *o, const struct command *cmd)
 		options_add(o, c->name, c->has_value ? required_argument : no_argument);
 }
 
-/* The reference writes long options with one dash; getopt_long() would read them as letters. */
-static char *with_two_dashes(const struct options *o, char *arg)
+static const struct option *options_find(const struct options *o, const char *name, size_t len)
 {
-	size_t len = strcspn(arg, "=");
-	char *rewritten;
+	for (int i = 0; i < o->n; i++)
+		if (strlen(o->list[i].name) == len && !strncmp(o->list[i].name, name, len))
+			return &o->list[i];
+	return NULL;
+}
 
-	if (arg[0] != '-' || arg[1] == '-' || len < 3)
+/* The reference writes long options with one dash; getopt_long() would read them as letters. */
+static char *with_two_dashes(char *arg)
+{
+	char *rewritten = malloc(strlen(arg) + 2);
+
+	if (!rewritten)
 		return arg;
-	for (int i = 0; i < o->n; i++) {
-		if (strlen(o->list[i].name) != len - 1 ||
-		    strncmp(o->list[i].name, arg + 1, len - 1))
+	rewritten[0] = '-';
+	memcpy(rewritten + 1, arg, strlen(arg) + 1);
+	return rewritten; /* lives as long as argv */
+}
+
+/* Makes getopt_long() see what is meant, and nothing that it would guess at: it takes beginnings
+ * of names, and does not say which argument it failed on. Up to the first operand, or (@all) to the
+ * end. Returns 0 or EXIT_USAGE. */
+static int options_normalise(const struct options *o, int argc, char **argv, bool all)
+{
+	for (int i = 1; i < argc && strcmp(argv[i], "--"); i++) {
+		const char *name = argv[i] + strspn(argv[i], "-");
+		size_t dashes = (size_t)(name - argv[i]), len = strcspn(name, "=");
+		const struct option *option;
+
+		if (dashes == 0 || !*name) {
+			if (all)
+				continue;
+			return 0;
+		}
+		if (!strcmp(argv[i], "-h"))
 			continue;
-		rewritten = malloc(strlen(arg) + 2);
-		if (!rewritten)
-			return arg;
-		rewritten[0] = '-';
-		memcpy(rewritten + 1, arg, strlen(arg) + 1);
-		return rewritten; /* lives as long as argv */
+		option = dashes > 2 || len < 2 ? NULL : options_find(o, name, len);
+		if (!option)
+			return log_usage("unknown option '%s'; see 'isomer-loader --help'",
+					 argv[i]);
+		if (option->has_arg == no_argument && name[len])
+			return log_usage("option '%.*s' takes no value", (int)(dashes + len),
+					 argv[i]);
+		if (option->has_arg == required_argument && !name[len] && i + 1 == argc)
+			return log_usage("option '%s' needs a value", argv[i]);
+		if (dashes == 1)
+			argv[i] = with_two_dashes(argv[i]);
+		i += option->has_arg == required_argument && !name[len];
 	}
-	return arg;
+	return 0;
 }
 
 /* Parses options up to the first operand (@all false) or all of them. Returns 0 or EXIT_USAGE. */
 static int options_parse(struct options *o, int argc, char **argv, bool all)
 {
-	int c, index;
+	int c, index = 0, status;
 
+	status = options_normalise(o, argc, argv, all);
+	if (status)
+		return status;
 	optind = 0; /* start anew */
-	opterr = 0; /* its messages come in two lines or without the object */
-	while ((c = getopt_long(argc, argv, all ? ":h" : "+:h", o->list, &index)) != -1) {
+	while ((c = getopt_long(argc, argv, all ? "h" : "+h", o->list, &index)) != -1) {
 		if (c == 'h')
 			o->values[OPTION_HELP] = "";
-		else if (c == ':')
-			return log_usage("option '%s' needs a value", argv[optind - 1]);
-		else if (c != 0)
-			return log_usage("unknown option '%s'; see 'isomer-loader --help'",
-					 argv[optind - 1]);
-		else
+		else if (c == 0)
 			o->values[index] = optarg ? optarg : "";
+		else
+			return EXIT_USAGE; /* getopt_long() has said why */
 	}
 	return 0;
 }
@@ -199,8 +229,6 @@ int main(int argc, char **argv)
 
 	log_setup_libbpf();
 	options_init(&o);
-	for (int i = 1; i < argc; i++)
-		argv[i] = with_two_dashes(&o, argv[i]);
 	status = options_parse(&o, argc, argv, false);
 	if (status)
 		return status;
@@ -221,8 +249,6 @@ int main(int argc, char **argv)
 	argc -= optind;
 	argv += optind;
 	options_add_command(&o, cmd);
-	for (int i = 1; i < argc; i++)
-		argv[i] = with_two_dashes(&o, argv[i]);
 	status = options_parse(&o, argc, argv, true);
 	if (status)
 		return status;

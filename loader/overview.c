@@ -36,12 +36,13 @@ static int view_destination(const struct dispatcher *d, struct metrics_reader *r
 	r = destination_read_slots(d, &view->destination->key, view->slots);
 	if (r == -ENOENT)
 		return 0; /* dropped meanwhile */
-	if (r == 0)
+	view->hidden = r == -EACCES;
+	if (r == 0 || view->hidden)
 		r = metrics_read(reader, view->destination->id, &view->metrics);
 	if (r < 0)
 		return r;
 	view->serving = serving(view->slots);
-	return view->bindings || view->serving || view->metrics.lookups;
+	return view->bindings || view->serving || view->hidden || view->metrics.lookups;
 }
 
 static int read_destinations(const struct dispatcher *d, const struct snapshot *s,
@@ -150,7 +151,10 @@ static void destination_cell(size_t row, size_t column, const void *arg, char re
 		table_text(ret, isomer_protocol_name(v->destination->key.protocol));
 		break;
 	case 3:
-		cookie_text(v->serving, ret);
+		if (v->hidden)
+			table_text(ret, "sk:?");
+		else
+			cookie_text(v->serving, ret);
 		break;
 	default:
 		snprintf(ret, TABLE_CELL_SIZE, "%" PRIu64, counts[column - 4]);

@@ -12,6 +12,7 @@ struct destination_view {
 	const struct destination *destination; /* of the snapshot */
 	size_t bindings;                       /* that point at it */
 	uint64_t slots[ISOMER_SLOTS];          /* cookies, 0 where there is none */
+	bool hidden;                           /* the grantee lets nobody look at the slots */
 	uint64_t serving; /* cookie of the socket that gets the traffic, or 0 */
 	struct isomer_metrics metrics;
 };

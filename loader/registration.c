@@ -66,7 +66,7 @@ static int put(struct change *c, const struct registration *list, size_t i, uint
 	r = isomer_slots_open(&c->d.st, reg->label, domain, reg->socket.protocol, &slots);
 	if (r == 0)
 		r = isomer_slots_put(slots, reg->fd, reg->socket.cookie,
-				     first ? ISOMER_PLACE_CURRENT : ISOMER_PLACE_STANDBY, NULL);
+				     first ? ISOMER_PLACE_TAKE_OVER : ISOMER_PLACE_STANDBY, NULL);
 	if (r == -ENOSPC)
 		return 0; /* shares the traffic of its group all the same */
 	if (r < 0)

@@ -28,6 +28,11 @@ static const struct shape wide_shape = {
 	.first_child = ISOMER_WIDE_FIRST_CHILD,
 };
 
+/* Every binding makes up to two segments. Wide trees are the higher ones. */
+_Static_assert(((size_t)ISOMER_WIDE_LEAF + 1) << 3 * ISOMER_LEVELS_MAX > 2 * ISOMER_BINDINGS_MAX &&
+		       ISOMER_WIDE_INNER + 1 == 1 << 3,
+	       "a tree of all bindings has no more levels than a reference can tell");
+
 static const struct shape *shape_of(const struct tree_writer *w)
 {
 	return w->wide ? &wide_shape : &narrow_shape;

@@ -114,34 +114,48 @@ static int claim_standby(int slots_fd, uint64_t value, uint64_t cookies[ISOMER_S
 	return 0;
 }
 
+static bool holds(const uint64_t cookies[ISOMER_SLOTS], uint64_t cookie)
+{
+	for (int slot = 0; slot < ISOMER_SLOTS; slot++)
+		if (cookies[slot] == cookie)
+			return true;
+	return false;
+}
+
+static bool is_empty(const uint64_t cookies[ISOMER_SLOTS])
+{
+	for (int slot = 0; slot < ISOMER_SLOTS; slot++)
+		if (cookies[slot] != 0)
+			return false;
+	return true;
+}
+
 int isomer_slots_put(int slots_fd, int fd, uint64_t cookie, enum isomer_slots_place place,
 		     int *ret_slot)
 {
 	uint64_t cookies[ISOMER_SLOTS], value = (uint64_t)fd;
-	uint32_t current = 0;
-	bool empty = true;
-	int slot, r;
+	bool known, current = true;
+	uint32_t first = 0;
+	int slot = -1, r;
 
 	r = isomer_slots_read(slots_fd, cookies);
 	if (r < 0)
 		return r;
-	for (slot = 0; slot < ISOMER_SLOTS; slot++) {
-		if (cookies[slot] == cookie) {
-			if (ret_slot)
-				*ret_slot = -1;
-			return 0;
-		}
-		empty = empty && cookies[slot] == 0;
-	}
+	known = holds(cookies, cookie);
+	if (known)
+		current = place == ISOMER_PLACE_TAKE_OVER && cookies[0] != cookie;
+	else if (place == ISOMER_PLACE_STANDBY)
+		current = is_empty(cookies);
 
-	slot = claim_standby(slots_fd, value, cookies);
-	if (slot < 0)
-		return slot;
-	if (place == ISOMER_PLACE_STANDBY && !empty) {
-		if (slot == 0)
+	if (!known) {
+		slot = claim_standby(slots_fd, value, cookies);
+		if (slot < 0)
+			return slot;
+		if (slot == 0 && !current)
 			return -ENOSPC;
-	} else {
-		r = bpfsys_map_update(slots_fd, &current, &value, BPF_ANY);
+	}
+	if (current) {
+		r = bpfsys_map_update(slots_fd, &first, &value, BPF_ANY);
 		if (r < 0)
 			return r;
 	}

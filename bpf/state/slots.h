@@ -42,16 +42,18 @@ int isomer_slots_check(const struct isomer_state *st, const char *label, uint8_t
 int isomer_slots_read(int slots_fd, uint64_t ret_cookies[ISOMER_SLOTS]);
 
 enum isomer_slots_place {
-	ISOMER_PLACE_CURRENT, /* becomes current, and takes a standby of its own */
-	ISOMER_PLACE_STANDBY, /* takes a standby only; current too when nobody is */
+	ISOMER_PLACE_CURRENT,   /* becomes current, and takes a standby of its own */
+	ISOMER_PLACE_STANDBY,   /* takes a standby only; current too when nobody is */
+	ISOMER_PLACE_TAKE_OVER, /* becomes current, also out of a standby that it has */
 };
 
 /**
  * Puts the socket @fd, whose SO_COOKIE is @cookie, into the slots.
  *
- * A socket that sits in a slot already stays as it is. Otherwise it claims a standby (the slot
- * above the highest used one, or the lowest free; none when all are taken), then slot 0. In this
- * order and without a lock, so that two servers may register at once and none is lost.
+ * A socket that sits in a slot already stays as it is, unless it is to take over. Otherwise it
+ * claims a standby (the slot above the highest used one, or the lowest free; none when all are
+ * taken), then slot 0. In this order and without a lock, so that two servers may register at once
+ * and none is lost.
  *
  * Returns 0 (@ret_slot, may be NULL: the standby that it got, 0 if none was free, or -1 when it
  * sat there already), -ENOSPC when only a standby was wanted and none is free, or a negative errno

@@ -94,8 +94,7 @@ static void write_values(int map, const void *values, size_t value_size, uint32_
 void dispatcher_publish(struct dispatcher_fixture *f, const struct isomer_binding *bindings,
 			size_t n)
 {
-	LIBBPF_OPTS(bpf_map_create_opts, options,
-		    .map_flags = BPF_F_INNER_MAP | BPF_F_RDONLY_PROG);
+	LIBBPF_OPTS(bpf_map_create_opts, options, .map_flags = BPF_F_INNER_MAP | BPF_F_RDONLY_PROG);
 	CLEANUP(ruleset_done) struct ruleset rs = { 0 };
 	CLEANUP_FD int map = -1;
 	uint32_t zero = 0;
@@ -144,8 +143,8 @@ struct isomer_metrics dispatcher_metrics(const struct dispatcher_fixture *f, uin
 	cpu = calloc((size_t)n, sizeof(*cpu));
 	assert_non_null(cpu);
 	assert_return_code(bpf_map__lookup_elem(f->skeleton->maps.metrics, &destination,
-						sizeof(destination), cpu,
-						(size_t)n * sizeof(*cpu), 0),
+						sizeof(destination), cpu, (size_t)n * sizeof(*cpu),
+						0),
 			   errno);
 	for (int i = 0; i < n; i++) {
 		sum.lookups += cpu[i].lookups;

@@ -83,8 +83,8 @@ void model_field_make(struct model_random *r, struct model_field *ret)
 		for (unsigned int byte = 0; byte < 16; byte++)
 			ret->addr[i][byte] = model_random(r, 256);
 		if (i >= 4) {
-			unsigned int bit = model_random(r, 2) ? model_random(r, 32)
-							      : model_random(r, 128);
+			unsigned int bit =
+				model_random(r, 2) ? model_random(r, 32) : model_random(r, 128);
 
 			memcpy(ret->addr[i], ret->addr[2 + i % 2], sizeof(ret->addr[i]));
 			ret->addr[i][bit / 8] ^= 0x80 >> bit % 8;

@@ -122,6 +122,7 @@ static void check_pin_modes(struct check *c)
 		{ ISOMER_DIR_LABELS, S_IFDIR | 0711 },
 		{ ISOMER_DIR_LOCK, S_IFDIR | 0700 },
 		{ "staging", S_IFDIR | 0700 },
+		{ "vacant", S_IFREG | 0600 },
 	};
 
 	for (size_t i = 0; i < sizeof(entries) / sizeof(*entries); i++)
@@ -179,7 +180,7 @@ static bool is_known_pin(const char *name)
 	static const char *const known[] = {
 		ISOMER_PIN_INFO,    ISOMER_PIN_PROGRAM, ISOMER_PIN_LINK,   ISOMER_PIN_RULESET,
 		ISOMER_PIN_SOCKETS, ISOMER_PIN_METRICS, ISOMER_DIR_LABELS, ISOMER_PIN_DESTINATIONS,
-		ISOMER_DIR_LOCK,    "staging",
+		ISOMER_DIR_LOCK,    "staging",          "vacant",
 	};
 
 	for (size_t i = 0; i < sizeof(known) / sizeof(*known); i++)
@@ -284,16 +285,25 @@ static uint32_t read_destinations(struct check *c)
 	return n;
 }
 
+/* An id that was never given has no slots, one that was given back the vacant ones. */
 static void read_sockets(struct check *c)
 {
+	struct bpf_map_info vacant;
+	int fd = open_map(c, "vacant", BPF_MAP_TYPE_SOCKMAP, &vacant);
+
+	close(fd);
 	for (uint32_t id = 0; id < c->info.max_destinations; id++) {
-		int r = bpfsys_map_lookup(c->sockets_fd, &id, &c->by_id[id].slots);
+		uint32_t slots = 0;
+		int r = bpfsys_map_lookup(c->sockets_fd, &id, &slots);
 
 		if (r != -ENOENT)
 			assert_int_equal(r, 0);
-		if ((r == 0) != (c->by_id[id].key.domain != 0))
+		if (slots == vacant.id)
+			slots = 0;
+		if ((slots != 0) != (c->by_id[id].key.domain != 0))
 			fail_msg("id %u (%s) %s slots", id, c->by_id[id].key.label,
-				 r == 0 ? "is no destination's and has" : "has no");
+				 slots ? "is no destination's and has" : "has no");
+		c->by_id[id].slots = slots;
 	}
 }
 

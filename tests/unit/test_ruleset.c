@@ -59,9 +59,8 @@ static uint32_t search_tree(const struct ruleset *rs, uint32_t tree, bool wide,
 	if (wide)
 		return block_at(rs, at)->word[ISOMER_WIDE_VALUES +
 					      place_in(block_at(rs, at), ISOMER_WIDE_LEAF, 4, key)];
-	return block_at(rs, at)
-		->word[ISOMER_NARROW_VALUES +
-		       place_in(block_at(rs, at), ISOMER_NARROW_LEAF, 1, key)];
+	return block_at(rs, at)->word[ISOMER_NARROW_VALUES +
+				      place_in(block_at(rs, at), ISOMER_NARROW_LEAF, 1, key)];
 }
 
 /* The verdict on @l; @ret_trees (may be NULL): trees that had to be searched. */
@@ -121,9 +120,8 @@ static void check(const struct ruleset *rs, const struct isomer_binding *binding
 		assert_int_equal(verdict, 0);
 		return;
 	}
-	assert_int_equal(verdict,
-			 ISOMER_VERDICT(answer.winner->destination, answer.winner->miss,
-					answer.winner->prefixlen));
+	assert_int_equal(verdict, ISOMER_VERDICT(answer.winner->destination, answer.winner->miss,
+						 answer.winner->prefixlen));
 }
 
 static struct isomer_binding ipv4(uint32_t addr, uint8_t length, uint16_t first, uint16_t last,
@@ -413,12 +411,12 @@ static void nested_prefixes_are_lean(void **state)
 	(void)state;
 	for (uint32_t i = 0; n < 1000; i++)
 		for (int length = 128; length >= 0 && n < 1000; length--) {
-			uint64_t hi = length < 64 ? ~(length ? ~UINT64_C(0) >> length
-							     : ~UINT64_C(0))
-						  : ~UINT64_C(0);
-			uint64_t lo = length <= 64 ? 0
-						   : length == 128 ? ~UINT64_C(0)
-								   : ~(~UINT64_C(0) >> (length - 64));
+			uint64_t hi = length < 64
+					      ? ~(length ? ~UINT64_C(0) >> length : ~UINT64_C(0))
+					      : ~UINT64_C(0);
+			uint64_t lo = length <= 64    ? 0
+				      : length == 128 ? ~UINT64_C(0)
+						      : ~(~UINT64_C(0) >> (length - 64));
 
 			b[n] = ipv6(hi, lo, length, 80 + i, 90 + i, n);
 			n++;

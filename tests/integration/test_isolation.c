@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What a binding must not touch: the other family, the other protocol, other namespaces. */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <net/if.h>
+#include <sched.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "state/cleanup.h"
+#include "support/net.h"
+#include "support/netns.h"
+#include "support/process.h"
+#include "support/state_checker.h"
+
+#define LEN(array) (sizeof(array) / sizeof(*(array)))
+
+/* ---- families and protocols ---- */
+
+/* Plain servers that know nothing of isomer: one of each family and protocol. */
+struct servers {
+	int tcp4, tcp6, udp4, udp6;
+};
+
+static struct servers servers_make(uint16_t port)
+{
+	struct servers s = {
+		.tcp4 = tcp_listen("0.0.0.0", port),
+		.tcp6 = tcp_listen("::", port),
+		.udp4 = udp_bind("0.0.0.0", port),
+		.udp6 = udp_bind("::", port),
+	};
+
+	assert_true(s.tcp4 >= 0 && s.tcp6 >= 0 && s.udp4 >= 0 && s.udp6 >= 0);
+	return s;
+}
+
+static void servers_done(struct servers *s)
+{
+	close(s->tcp4);
+	close(s->tcp6);
+	close(s->udp4);
+	close(s->udp6);
+}
+
+enum { TCP4 = 1, TCP6 = 2, UDP4 = 4, UDP6 = 8, ALL = 15 };
+
+static void one_is(const char *what, bool reachable, int who)
+{
+	if (who != (reachable ? 0 : -ECONNREFUSED))
+		fail_msg("%s is %s", what, who == 0 ? "reachable" : strerror(-who));
+}
+
+/* Exactly those in @reachable are; the others are refused. */
+static void reachable_are(const struct servers *s, uint16_t port, int reachable)
+{
+	one_is("tcp4", reachable & TCP4, tcp_who_accepts("127.0.0.1", port, &s->tcp4, 1));
+	one_is("tcp6", reachable & TCP6, tcp_who_accepts("::1", port, &s->tcp6, 1));
+	one_is("udp4", reachable & UDP4, udp_who_receives("127.0.0.1", port, &s->udp4, 1));
+	one_is("udp6", reachable & UDP6, udp_who_receives("::1", port, &s->udp6, 1));
+}
+
+static void a_binding_touches_its_family_and_protocol_alone(void **state)
+{
+	static const struct {
+		const char *protocol, *prefix, *port;
+		int touched;
+	} cases[] = {
+		{ "tcp", "::/0", "0", TCP6 },
+		{ "udp", "::/0", "0", UDP6 },
+		{ "tcp", "0.0.0.0/0", "0", TCP4 },
+		{ "udp", "0.0.0.0/0", "0", UDP4 },
+		{ "tcp", "::/0", "8080", TCP6 },
+		{ "tcp", "0.0.0.0/0", "1-65535", TCP4 },
+		{ "tcp", "::/1", "0", TCP6 },
+		{ "tcp", "::/64", "0", TCP6 }, /* IPv4-mapped addresses are in it */
+		{ "udp", "::1", "8080", UDP6 },
+		{ "tcp", "127.0.0.1", "8080", TCP4 },
+		{ "tcp", "127.0.0.0/8", "8081", 0 },
+	};
+	CLEANUP(servers_done) struct servers s = { -1, -1, -1, -1 };
+
+	(void)netns_or_skip(state);
+	s = servers_make(8080);
+	reachable_are(&s, 8080, ALL);
+	loader_ok("load", "--max-destinations", "64", NULL);
+	reachable_are(&s, 8080, ALL);
+	for (size_t i = 0; i < LEN(cases); i++) {
+		loader_ok("bind", "x", cases[i].protocol, cases[i].prefix, cases[i].port, NULL);
+		reachable_are(&s, 8080, ALL & ~cases[i].touched);
+		loader_ok("unbind", "x", cases[i].protocol, cases[i].prefix, cases[i].port, NULL);
+		reachable_are(&s, 8080, ALL);
+	}
+}
+
+/* A dual-stack server gets IPv4 traffic, too; an IPv6 binding has nothing to do with that. */
+static void an_ipv6_binding_leaves_ipv4_clients_of_a_dual_stack_server(void **state)
+{
+	CLEANUP_FD int listener = -1;
+
+	(void)netns_or_skip(state);
+	listener = tcp_listen_dual(8080);
+	loader_ok("load", "--max-destinations", "64", NULL);
+	loader_ok("bind", "x", "tcp", "::/0", "0", NULL);
+	assert_int_equal(tcp_who_accepts("127.0.0.1", 8080, &listener, 1), 0);
+	assert_int_equal(tcp_who_accepts("::1", 8080, &listener, 1), -ECONNREFUSED);
+}
+
+/* ---- namespaces ---- */
+
+/* A second network namespace beside the test's, below the same BPF filesystem. */
+struct second {
+	int home, fd;
+	char path[64], folder[PATH_MAX];
+	uint64_t inode;
+	pid_t keeper; /* does nothing but be there, so that it has a path */
+	int keeper_pipe;
+};
+
+static void enter(int fd)
+{
+	assert_return_code(setns(fd, CLONE_NEWNET), errno);
+}
+
+static void lo_up(void)
+{
+	CLEANUP_FD int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	struct ifreq ifr = { .ifr_name = "lo", .ifr_flags = IFF_UP | IFF_RUNNING };
+
+	assert_return_code(ioctl(fd, SIOCSIFFLAGS, &ifr), errno);
+}
+
+static void start_keeper(struct second *s)
+{
+	char byte;
+	int fds[2];
+
+	assert_return_code(pipe2(fds, O_CLOEXEC), errno);
+	s->keeper = fork();
+	assert_return_code(s->keeper, errno);
+	if (s->keeper == 0) {
+		close(fds[1]);
+		(void)!read(fds[0], &byte, 1);
+		_exit(0);
+	}
+	close(fds[0]);
+	s->keeper_pipe = fds[1];
+}
+
+static void second_make(const struct netns_fixture *ns, struct second *s)
+{
+	struct stat sb;
+
+	s->home = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
+	assert_return_code(s->home, errno);
+	assert_return_code(unshare(CLONE_NEWNET), errno);
+	s->fd = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
+	assert_return_code(s->fd, errno);
+	lo_up();
+	start_keeper(s);
+	assert_return_code(fstat(s->fd, &sb), errno);
+	s->inode = sb.st_ino;
+	snprintf(s->path, sizeof(s->path), "/proc/%d/ns/net", (int)s->keeper);
+	snprintf(s->folder, sizeof(s->folder), "%s/%llu" ISOMER_FOLDER_SUFFIX, ns->bpffs,
+		 (unsigned long long)s->inode);
+	enter(s->home);
+}
+
+static void second_done(struct second *s)
+{
+	close(s->keeper_pipe);
+	waitpid(s->keeper, NULL, 0);
+	close(s->home);
+	close(s->fd);
+}
+
+/* Runs @statement in the second namespace. */
+#define THERE(second, statement)                                                                   \
+	do {                                                                                       \
+		enter((second)->fd);                                                               \
+		statement;                                                                         \
+		enter((second)->home);                                                             \
+	} while (0)
+
+static int register_own(uint16_t port)
+{
+	int fd = tcp_listen("127.0.0.1", port);
+	char pid[16], text[8];
+
+	snprintf(pid, sizeof(pid), "%d", (int)getpid());
+	snprintf(text, sizeof(text), "%u", port);
+	loader_ok("register-pid", pid, "foo", "tcp", "127.0.0.1", text, NULL);
+	return fd;
+}
+
+static void namespaces_do_not_touch_each_other(void **state)
+{
+	struct netns_fixture *ns = netns_or_skip(state);
+	CLEANUP_FREE char *here = NULL, *there = NULL;
+	struct second s;
+	int a, b = -1;
+
+	second_make(ns, &s);
+	loader_ok("load", "--max-destinations", "64", NULL);
+	loader_ok("--netns", s.path, "load", "--max-destinations", "64", NULL);
+	state_check(ns);
+	state_check_folder(s.folder, s.inode);
+
+	there = state_dump(s.folder);
+	loader_ok("bind", "foo", "tcp", "127.0.0.2", "80", NULL);
+	a = register_own(8080);
+	state_is_still(s.folder, there);
+	here = state_dump(ns->state_dir);
+	loader_ok("--netns", s.path, "bind", "foo", "tcp", "127.0.0.2", "80", NULL);
+	THERE(&s, b = register_own(8080));
+	state_is_still(ns->state_dir, here);
+
+	assert_int_equal(tcp_who_accepts("127.0.0.2", 80, (int[]){ a, b }, 2), 0);
+	THERE(&s, assert_int_equal(tcp_who_accepts("127.0.0.2", 80, (int[]){ a, b }, 2), 1));
+	close(b);
+	assert_int_equal(tcp_who_accepts("127.0.0.2", 80, &a, 1), 0);
+	THERE(&s, assert_int_equal(tcp_connect("127.0.0.2", 80), -ECONNREFUSED));
+	close(a);
+	assert_int_equal(tcp_connect("127.0.0.2", 80), -ECONNREFUSED);
+
+	loader_ok("--netns", s.path, "unload", NULL);
+	assert_int_equal(state_check(ns).bindings, 1);
+	loader_ok("unload", NULL);
+	second_done(&s);
+}
+
+static void a_binding_elsewhere_leaves_plain_servers_here(void **state)
+{
+	struct netns_fixture *ns = netns_or_skip(state);
+	CLEANUP(servers_done) struct servers here = servers_make(8080);
+	struct second s;
+
+	second_make(ns, &s);
+	loader_ok("--netns", s.path, "load", "--max-destinations", "64", NULL);
+	loader_ok("--netns", s.path, "bind", "x", "tcp", "0.0.0.0/0", "0", NULL);
+	loader_ok("--netns", s.path, "bind", "x", "tcp", "::/0", "0", NULL);
+	loader_ok("--netns", s.path, "bind", "x", "udp", "0.0.0.0/0", "0", NULL);
+	reachable_are(&here, 8080, ALL);
+	second_done(&s);
+}
+
+/* Tries to register the listener of @pid, and returns what was said. Frees with free(). */
+static char *refusal(const char *netns, pid_t pid)
+{
+	struct command_result r;
+	char text[16], *said;
+
+	snprintf(text, sizeof(text), "%d", (int)pid);
+	r = loader("--netns", netns, "register-pid", text, "foo", "tcp", "127.0.0.1", "8080", NULL);
+	assert_int_equal(r.status, 1);
+	assert_string_equal(r.out, "");
+	said = TAKE_PTR(r.err);
+	command_done(&r);
+	return said;
+}
+
+/* Such a socket the kernel would take, and its clients would wait for ever. */
+static void a_socket_of_another_namespace_is_refused(void **state)
+{
+	struct netns_fixture *ns = netns_or_skip(state);
+	CLEANUP_FREE char *before = NULL, *process = NULL, *socket = NULL;
+	CLEANUP_FD int listener = -1;
+	char advice[128];
+	struct second s;
+
+	second_make(ns, &s);
+	loader_ok("load", "--max-destinations", "64", NULL);
+	loader_ok("bind", "foo", "tcp", "127.0.0.2", "80", NULL);
+	loader_ok("--netns", s.path, "load", "--max-destinations", "64", NULL);
+	before = state_dump(ns->bpffs);
+	THERE(&s, listener = tcp_listen("127.0.0.1", 8080));
+
+	/* The process is here, its socket is not. */
+	socket = refusal("/proc/self/ns/net", getpid());
+	assert_non_null(strstr(socket, "belongs to another network namespace"));
+	/* The socket is there, its process is not. */
+	process = refusal(s.path, getpid());
+	assert_non_null(strstr(process, "is in another network namespace"));
+	snprintf(advice, sizeof(advice), "--netns /proc/%d/ns/net", (int)getpid());
+	assert_non_null(strstr(process, advice));
+	state_is_still(ns->bpffs, before);
+	second_done(&s);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		netns_test(a_binding_touches_its_family_and_protocol_alone),
+		netns_test(an_ipv6_binding_leaves_ipv4_clients_of_a_dual_stack_server),
+		netns_test(namespaces_do_not_touch_each_other),
+		netns_test(a_binding_elsewhere_leaves_plain_servers_here),
+		netns_test(a_socket_of_another_namespace_is_refused),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,834 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* load-bindings: a file becomes what is in force, whole or not at all. */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "integration/operator.h"
+#include "state/bpfsys.h"
+#include "state/cleanup.h"
+#include "support/net.h"
+#include "support/netns.h"
+#include "support/ruleset_model.h"
+#include "support/state_checker.h"
+
+#define LEN(array) (sizeof(array) / sizeof(*(array)))
+
+#define ENTRY(fields) "{\"bindings\": [{" fields "}]}"
+#define FOO           "\"label\": \"foo\", \"prefix\": \"127.0.0.1\", \"port\": 80"
+
+/* Something that a file, taken by mistake, would remove. */
+static void load_dispatcher(void)
+{
+	loader_ok(OPERATOR_LOAD, NULL);
+	loader_ok("bind", "kept", "tcp", "127.9.0.0/16", "9", NULL);
+}
+
+static void loads(const char *text, const char *expected_stdout)
+{
+	struct command_result r = operator_load_bindings(NULL, text, strlen(text));
+
+	operator_printed(&r, 0, expected_stdout, NULL);
+}
+
+static void bindings_are(const char *expected)
+{
+	struct command_result r = loader("bindings", "--json", NULL);
+	CLEANUP_FREE char *got = NULL;
+
+	assert_int_equal(r.status, 0);
+	got = operator_json(r.out, "' '.join('{label}#{protocol}:{prefix}:{port}:{miss}'."
+				   "format(**b) for b in d['bindings'])");
+	assert_string_equal(got, expected);
+	command_done(&r);
+}
+
+/* ---- what is read ---- */
+
+static void entries_of_the_reference_are_for_tcp_and_udp(void **state)
+{
+	(void)netns_or_skip(state);
+	loader_ok(OPERATOR_LOAD, NULL);
+	loads("{\"bindings\":[{\"label\":\"foo\",\"prefix\":\"127.0.0.1\",\"port\":80},\n"
+	      "{\"port\":0,\"label\":\"bar\",\"prefix\":\"2001:db8::/64\"}]}\n",
+	      "added foo#tcp:[127.0.0.1/32]:80\n"
+	      "added bar#tcp:[2001:db8::/64]:0\n"
+	      "added foo#udp:[127.0.0.1/32]:80\n"
+	      "added bar#udp:[2001:db8::/64]:0\n");
+	bindings_are("foo#tcp:127.0.0.1/32:80:drop bar#tcp:2001:db8::/64:0:drop "
+		     "foo#udp:127.0.0.1/32:80:drop bar#udp:2001:db8::/64:0:drop");
+}
+
+static void protocol_range_and_miss_may_be_given(void **state)
+{
+	(void)netns_or_skip(state);
+	loader_ok(OPERATOR_LOAD, NULL);
+	loads(ENTRY(FOO ", \"protocol\": \"udp\", \"miss\": \"pass\""),
+	      "added foo#udp:[127.0.0.1/32]:80\n");
+	bindings_are("foo#udp:127.0.0.1/32:80:pass");
+	loads(ENTRY("\"miss\": \"drop\", \"label\": \"foo\", \"protocol\": \"tcp\", "
+		    "\"prefix\": \"127.0.0.0/8\", \"port\": \"80-90\""),
+	      "added foo#tcp:[127.0.0.0/8]:80-90\n"
+	      "removed foo#udp:[127.0.0.1/32]:80\n");
+	bindings_are("foo#tcp:127.0.0.0/8:80-90:drop");
+	/* Escapes mean what they mean. */
+	loads(ENTRY("\"l\\u0061bel\": \"f\\u006fo\", \"protocol\": \"tcp\", "
+		    "\"prefix\": \"::1\\/128\", \"port\": \"8080\""),
+	      "added foo#tcp:[::1/128]:8080\n"
+	      "removed foo#tcp:[127.0.0.0/8]:80-90\n");
+}
+
+static void bits_behind_the_prefix_are_cleared_and_said(void **state)
+{
+	const char *text = ENTRY("\"label\": \"foo\", \"prefix\": \"127.0.0.1/8\", \"port\": 80, "
+				 "\"protocol\": \"tcp\"");
+	struct command_result r;
+
+	(void)netns_or_skip(state);
+	loader_ok(OPERATOR_LOAD, NULL);
+	r = operator_load_bindings(NULL, text, strlen(text));
+	operator_printed(&r, 0, "added foo#tcp:[127.0.0.0/8]:80\n",
+			 ": 1 entries have bits set behind their prefix length");
+}
+
+static void an_empty_list_removes_everything(void **state)
+{
+	struct netns_fixture *ns = netns_or_skip(state);
+
+	load_dispatcher();
+	loads("{\"bindings\":[]}", "removed kept#tcp:[127.9.0.0/16]:9\n");
+	assert_int_equal(state_check(ns).labels, 0);
+	loads("{\"bindings\":[]}", "");
+}
+
+static void traffic_goes_where_the_file_says(void **state)
+{
+	CLEANUP_FD int registered = -1, wildcard = -1;
+	int both[2];
+	char pid[16];
+
+	(void)netns_or_skip(state);
+	loader_ok(OPERATOR_LOAD, NULL);
+	registered = both[0] = tcp_listen("127.0.0.1", 7000);
+	wildcard = both[1] = tcp_listen("0.0.0.0", 82);
+	assert_true(registered >= 0 && wildcard >= 0);
+	loads("{\"bindings\":["
+	      "{\"label\":\"foo\",\"prefix\":\"127.1.0.0/16\",\"port\":\"80-82\"},"
+	      "{\"label\":\"pass\",\"prefix\":\"127.2.0.0/16\",\"port\":0,\"miss\":\"pass\"},"
+	      "{\"label\":\"drop\",\"prefix\":\"127.3.0.0/16\",\"port\":0}]}",
+	      "added foo#tcp:[127.1.0.0/16]:80-82\n"
+	      "added pass#tcp:[127.2.0.0/16]:0\nadded drop#tcp:[127.3.0.0/16]:0\n"
+	      "added foo#udp:[127.1.0.0/16]:80-82\n"
+	      "added pass#udp:[127.2.0.0/16]:0\nadded drop#udp:[127.3.0.0/16]:0\n");
+	snprintf(pid, sizeof(pid), "%d", (int)getpid());
+	loader_ok("register-pid", pid, "foo", "tcp", "127.0.0.1", "7000", NULL);
+	assert_int_equal(tcp_who_accepts("127.1.2.3", 82, both, 2), 0);
+	assert_int_equal(tcp_who_accepts("127.1.2.3", 83, both, 2), -ECONNREFUSED);
+	assert_int_equal(tcp_who_accepts("127.2.2.3", 82, both, 2), 1);
+	assert_int_equal(tcp_who_accepts("127.3.2.3", 82, both, 2), -ECONNREFUSED);
+}
+
+/* ---- what is refused ---- */
+
+struct mistake {
+	const char *text;
+	size_t len; /* 0: up to the NUL */
+	const char *said;
+};
+
+static void assert_no_control_characters(const char *text)
+{
+	for (const char *c = text; *c; c++)
+		if (((unsigned char)*c < ' ' || *c == 0x7f) && (*c != '\n' || c[1]))
+			fail_msg("byte %#x in '%s'", *c, text);
+}
+
+/* Each is refused with one line, and nothing has changed, not even an id. */
+static void refuses(const struct netns_fixture *ns, const struct mistake *mistakes, size_t n)
+{
+	CLEANUP_FREE char *before = NULL;
+	struct command_result status, after;
+
+	load_dispatcher();
+	before = state_dump(ns->bpffs);
+	status = loader("status", "--json", NULL);
+	for (size_t i = 0; i < n; i++) {
+		const struct mistake *m = &mistakes[i];
+		struct command_result r =
+			operator_load_bindings(NULL, m->text, m->len ? m->len : strlen(m->text));
+
+		if (r.status != 1)
+			print_error("taken, or refused otherwise: %.200s\n", m->text);
+		assert_no_control_characters(r.err);
+		operator_printed(&r, 1, "", m->said);
+		state_is_still(ns->bpffs, before);
+	}
+	after = loader("status", "--json", NULL);
+	assert_string_equal(after.out, status.out);
+	command_done(&after);
+	command_done(&status);
+}
+
+static void what_is_no_document_is_refused(void **state)
+{
+	static const struct mistake mistakes[] = {
+		{ "", 0, ": line 1: parse error: premature EOF" },
+		{ " \n\n ", 0, ": line 3: parse error: premature EOF" },
+		{ "null", 0, "null where none belongs" },
+		{ "{}", 0, "there is no field 'bindings'" },
+		{ "[]", 0, "an array where none belongs" },
+		{ "17", 0, "a number where none belongs" },
+		{ "\"bindings\"", 0, "a string where none belongs" },
+		{ "{\"bindings\": null}", 0, "'bindings' must be an array, not null" },
+		{ "{\"bindings\": {}}", 0, "must be an array, not an object" },
+		{ "{\"bindings\": \"\"}", 0, "'bindings' must be an array, not a string" },
+		{ "{\"Bindings\": []}", 0, "unknown field 'Bindings'" },
+		{ "{\"bindings\": [], \"version\": 1}", 0, "unknown field 'version'" },
+		{ "{\"bindings\": [], \"bindings\": []}", 0, "field 'bindings'" },
+		{ "xyz", 0, ": line 1: lexical error" },
+		{ "{\"bindings\": [/* none */]}", 0, ": line 1: lexical error" },
+		{ "{'bindings': []}", 0, ": line 1: lexical error" },
+	};
+
+	refuses(netns_or_skip(state), mistakes, LEN(mistakes));
+}
+
+static void what_does_not_end_as_it_should_is_refused(void **state)
+{
+	static const struct mistake mistakes[] = {
+		{ "{\"bindings\": []", 0, ": line 1: parse error: premature EOF" },
+		{ "{\"bindings\": [", 0, "premature EOF" },
+		{ "{\"bindings\":", 0, "premature EOF" },
+		{ "{\"bindings\": [{" FOO "\n", 0, ": line 2: parse error: premature EOF" },
+		{ "{\"bindings\": [{" FOO "}", 0, "premature EOF" },
+		{ ENTRY(FOO) "\n{}", 0, ": line 2: parse error: trailing garbage" },
+		{ ENTRY(FOO) " x", 0, ": line 1: " },
+		{ ENTRY(FOO) "}", 0, ": line 1: parse error: trailing garbage" },
+		{ ENTRY(FOO) "\n\n" ENTRY(FOO), 0, ": line 3: parse error: trailing garbage" },
+		{ ENTRY(FOO) "\0", sizeof(ENTRY(FOO)), ": line 1: " },
+		{ "{\"bindings\": [{" FOO "},]}", 0, ": line 1: parse error" },
+		{ "{\"bindings\": [{" FOO ",}]}", 0, ": line 1: parse error" },
+	};
+
+	refuses(netns_or_skip(state), mistakes, LEN(mistakes));
+}
+
+static void fields_that_are_missing_double_or_unknown_are_refused(void **state)
+{
+	static const struct mistake mistakes[] = {
+		{ ENTRY(""), 0, ": entry 1: field 'label' is missing" },
+		{ ENTRY("\"prefix\": \"127.0.0.1\", \"port\": 80"), 0,
+		  ": entry 1: field 'label' is missing" },
+		{ ENTRY("\"label\": \"foo\", \"port\": 80"), 0,
+		  ": entry 1: field 'prefix' is missing" },
+		{ "{\"bindings\": [{" FOO "}, {\"label\": \"foo\", \"prefix\": \"::1\"}]}", 0,
+		  ": entry 2: field 'port' is missing" },
+		{ ENTRY(FOO ", \"port\": 80"), 0, ": entry 1: field 'port' twice" },
+		{ ENTRY("\"label\": \"bar\", " FOO), 0, ": entry 1: field 'label' twice" },
+		{ ENTRY(FOO ", \"comment\": \"\""), 0, ": entry 1: unknown field 'comment'" },
+		{ ENTRY(FOO ", \"Protocol\": \"tcp\""), 0, ": entry 1: unknown field 'Protocol'" },
+		{ ENTRY(FOO ", \"\": 1"), 0, ": entry 1: unknown field ''" },
+		{ ENTRY(FOO ", \"port\\u0000\": 1"), 0, ": entry 1: unknown field 'port" },
+	};
+
+	refuses(netns_or_skip(state), mistakes, LEN(mistakes));
+}
+
+#define PORT(value)     ENTRY("\"label\": \"foo\", \"prefix\": \"127.0.0.1\", \"port\": " value)
+#define PREFIX(value)   ENTRY("\"label\": \"foo\", \"port\": 80, \"prefix\": " value)
+#define LABEL(value)    ENTRY("\"port\": 80, \"prefix\": \"127.0.0.1\", \"label\": " value)
+#define PROTOCOL(value) ENTRY(FOO ", \"protocol\": " value)
+#define MISS(value)     ENTRY(FOO ", \"miss\": " value)
+
+static void values_of_another_type_are_refused(void **state)
+{
+	static const struct mistake mistakes[] = {
+		{ PORT("null"), 0, ": entry 1: field 'port' must not be null" },
+		{ PORT("true"), 0, ": entry 1: field 'port' must not be a boolean" },
+		{ PORT("[80]"), 0, ": entry 1: " },
+		{ PORT("{}"), 0, ": entry 1: " },
+		{ LABEL("null"), 0, ": entry 1: field 'label' must not be null" },
+		{ LABEL("80"), 0, ": entry 1: field 'label' must not be a number" },
+		{ PREFIX("null"), 0, ": entry 1: field 'prefix' must not be null" },
+		{ PREFIX("127"), 0, ": entry 1: field 'prefix' must not be a number" },
+		{ PROTOCOL("6"), 0, ": entry 1: field 'protocol' must not be a number" },
+		{ PROTOCOL("null"), 0, ": entry 1: field 'protocol' must not be null" },
+		{ MISS("false"), 0, ": entry 1: field 'miss' must not be a boolean" },
+	};
+
+	refuses(netns_or_skip(state), mistakes, LEN(mistakes));
+}
+
+static void values_that_mean_nothing_are_refused(void **state)
+{
+	static const struct mistake mistakes[] = {
+		{ PORT("65536"), 0, ": entry 1: port '65536' is not" },
+		{ PORT("-1"), 0, ": entry 1: port '-1' is not" },
+		{ PORT("80.0"), 0, ": entry 1: port '80.0' is not" },
+		{ PORT("8e1"), 0, ": entry 1: port '8e1' is not" },
+		{ PORT("18446744073709551696"), 0, ": entry 1: port '18446744073709551696' is" },
+		{ PORT("\"\""), 0, ": entry 1: port '' is not" },
+		{ PORT("\"90-80\""), 0, ": entry 1: port '90-80' is not" },
+		{ PORT("\"0-80\""), 0, ": entry 1: port '0-80' is not" },
+		{ PORT("\"80-\""), 0, ": entry 1: port '80-' is not" },
+		{ PORT("\" 80\""), 0, ": entry 1: port ' 80' is not" },
+		{ PORT("\"8\\u00000\""), 0, ": entry 1: port '8" },
+		{ PREFIX("\"\""), 0, ": entry 1: prefix '' is not" },
+		{ PREFIX("\"127.0.0.1/33\""), 0, ": entry 1: prefix '127.0.0.1/33' is not" },
+		{ PREFIX("\"127.1\""), 0, ": entry 1: prefix '127.1' is not" },
+		{ PREFIX("\"localhost\""), 0, ": entry 1: prefix 'localhost' is not" },
+		{ PREFIX("\"::ffff:127.0.0.1\""), 0, ": entry 1: prefix '::ffff:127.0.0.1' is an" },
+		{ PREFIX("\"127.0.0.1\\u0000\""), 0, ": entry 1: prefix '127.0.0.1" },
+		{ PROTOCOL("\"sctp\""), 0, ": entry 1: protocol 'sctp' is neither tcp nor udp" },
+		{ PROTOCOL("\"TCP\""), 0, ": entry 1: protocol 'TCP' is neither tcp nor udp" },
+		{ MISS("\"reject\""), 0, ": entry 1: miss 'reject' is neither drop nor pass" },
+		{ MISS("\"\""), 0, ": entry 1: miss '' is neither drop nor pass" },
+	};
+
+	refuses(netns_or_skip(state), mistakes, LEN(mistakes));
+}
+
+#define A16  "aaaaaaaaaaaaaaaa"
+#define A256 A16 A16 A16 A16 A16 A16 A16 A16 A16 A16 A16 A16 A16 A16 A16 A16
+#define D16  "................"
+
+static void odd_labels_are_refused(void **state)
+{
+	static const struct mistake mistakes[] = {
+		{ LABEL("\"\""), 0, ": entry 1: label '' is not valid" },
+		{ LABEL("\"-\""), 0, ": entry 1: label '-' is not valid" },
+		{ LABEL("\"a b\""), 0, ": entry 1: label 'a b' is not valid" },
+		{ LABEL("\"a/b\""), 0, ": entry 1: label 'a/b' is not valid" },
+		{ LABEL("\"a\\u0000b\""), 0, ": entry 1: the label is too long or holds a NUL" },
+		{ LABEL("\"\303\244\""), 0, ": entry 1: label '" },
+		{ LABEL("\"" A256 "\""), 0, ": entry 1: the label is too long" },
+		{ LABEL("\"" A256 A256 "\""), 0, ": entry 1: the label is too long" },
+		/* A dot counts three in the file name. */
+		{ LABEL("\"" D16 D16 D16 D16 D16 D16 "\""), 0, ": entry 1: label '....." },
+		{ LABEL("\"\377\""), 0, ": line 1: lexical error: invalid bytes in UTF8" },
+		{ LABEL("\"\303\""), 0, ": line 1: lexical error: invalid bytes in UTF8" },
+		{ LABEL("\"a\tb\""), 0, ": line 1: lexical error" }, /* not escaped */
+	};
+
+	refuses(netns_or_skip(state), mistakes, LEN(mistakes));
+}
+
+/* A file cannot forge lines of the log, nor write to the terminal. */
+static void control_characters_stay_in_the_line(void **state)
+{
+	static const struct mistake mistakes[] = {
+		{ LABEL("\"a\\nb\""), 0, ": entry 1: label 'a" },
+		{ LABEL("\"a\\tb\""), 0, ": entry 1: label 'a" },
+		{ PREFIX("\"127.0.0.1\\n\""), 0, ": entry 1: prefix '127.0.0.1" },
+		{ PORT("\"8\\n0\""), 0, ": entry 1: port '8" },
+		{ PROTOCOL("\"tcp\\n\""), 0, ": entry 1: protocol 'tcp" },
+		{ MISS("\"\\u001b[2J\""), 0, ": entry 1: miss '" },
+		{ ENTRY(FOO ", \"a\\nb\": 1"), 0, ": entry 1: unknown field 'a" },
+		{ "{\"a\\nb\": []}", 0, "unknown field 'a" },
+	};
+
+	refuses(netns_or_skip(state), mistakes, LEN(mistakes));
+}
+
+static void what_is_no_entry_is_counted(void **state)
+{
+	static const struct mistake mistakes[] = {
+		{ "{\"bindings\": [1]}", 0, ": entry 1: a number" },
+		{ "{\"bindings\": [{" FOO "}, null]}", 0, ": entry 2: null" },
+		{ "{\"bindings\": [{" FOO "}, []]}", 0, ": entry 2: an array" },
+		{ "{\"bindings\": [{" FOO "}, \"foo\"]}", 0, ": entry 2: a string" },
+	};
+
+	refuses(netns_or_skip(state), mistakes, LEN(mistakes));
+}
+
+static void two_entries_for_the_same_traffic_are_refused(void **state)
+{
+#define TWO(second) "{\"bindings\": [{" FOO "}, {" second "}]}"
+	static const struct mistake mistakes[] = {
+		{ TWO(FOO), 0,
+		  ": entries 1 and 2 are for the same traffic: foo#tcp:[127.0.0.1/32]:80" },
+		{ TWO("\"label\": \"bar\", \"prefix\": \"127.0.0.1\", \"port\": 80"), 0,
+		  ": entries 1 and 2 are for the same traffic: " },
+		/* What no protocol means covers what one means. */
+		{ TWO(FOO ", \"protocol\": \"udp\""), 0,
+		  ": entries 1 and 2 are for the same traffic: foo#udp:[127.0.0.1/32]:80" },
+		{ TWO(FOO ", \"miss\": \"pass\", \"protocol\": \"tcp\""), 0,
+		  ": entries 1 and 2 are for the same traffic: foo#tcp:[127.0.0.1/32]:80" },
+		/* The same in other words. */
+		{ TWO("\"label\": \"foo\", \"prefix\": \"127.0.0.1/32\", \"port\": \"80-80\""), 0,
+		  ": entries 1 and 2 are for the same traffic: " },
+		{ "{\"bindings\": [{\"label\": \"a\", \"prefix\": \"::1\", \"port\": 1}, {" FOO
+		  "}, {\"label\": \"b\", \"prefix\": \"0:0::1/128\", \"port\": 1}]}",
+		  0, ": entries 1 and 3 are for the same traffic: " },
+	};
+
+	refuses(netns_or_skip(state), mistakes, LEN(mistakes));
+#undef TWO
+}
+
+/* The parser reads in pieces: lines and entries are counted through all of them. */
+static void mistakes_far_behind_are_located(void **state)
+{
+	struct netns_fixture *ns = netns_or_skip(state);
+	CLEANUP_FREE char *text = NULL, *entry_text = NULL;
+	size_t size = 0, entry_size = 0;
+	FILE *out = open_memstream(&text, &size);
+	FILE *entry_out = open_memstream(&entry_text, &entry_size);
+
+	assert_true(out && entry_out);
+	fprintf(out, "{\"bindings\": [\n");
+	for (unsigned i = 0; i < 20000; i++)
+		fprintf(out, "{\"label\": \"foo\", \"prefix\": \"10.%u.%u.1\", \"port\": 80},\n",
+			i >> 8, i & 255);
+	assert_int_equal(fflush(out), 0);
+	fprintf(entry_out, "%s{\"label\": \"foo\", \"prefix\": \"10.0.0.0/7x\", \"port\": 80}\n",
+		text);
+	fprintf(out, "{\"label\" \"foo\"}]}\n");
+	assert_int_equal(fclose(entry_out), 0);
+	assert_int_equal(fclose(out), 0);
+	refuses(ns,
+		(const struct mistake[]){
+			{ text, size, ": line 20002: parse error: " },
+			{ entry_text, entry_size, ": entry 20001: prefix '10.0.0.0/7x' is not" } },
+		2);
+}
+
+/* @entries without a protocol: each is two bindings. */
+static char *many_entries(unsigned entries, size_t *ret_size)
+{
+	char *text = NULL;
+	FILE *out = open_memstream(&text, ret_size);
+
+	assert_non_null(out);
+	fprintf(out, "{\"bindings\": [");
+	for (unsigned i = 0; i < entries; i++)
+		fprintf(out, "%s{\"label\":\"foo\",\"prefix\":\"10.%u.%u.%u\",\"port\":80}",
+			i ? ",\n" : "", i >> 16, i >> 8 & 255, i & 255);
+	fprintf(out, "]}\n");
+	assert_int_equal(fclose(out), 0);
+	return text;
+}
+
+static void a_million_bindings_are_read_and_no_more(void **state)
+{
+	struct netns_fixture *ns = netns_or_skip(state);
+	CLEANUP_FREE char *text = NULL;
+	CLEANUP_FD int fd = -1;
+	struct command_result r;
+	size_t size;
+
+	text = many_entries(ISOMER_BINDINGS_MAX / 2 + 1, &size);
+	refuses(ns,
+		(const struct mistake[]){
+			{ text, size, ": entry 500001: more than 1000000 bindings" } },
+		1);
+	free(TAKE_PTR(text));
+	text = many_entries(ISOMER_BINDINGS_MAX / 2, &size);
+	fd = operator_file(text, size);
+	r = operator_shell(
+		fd, "\"$0\" load-bindings --dry-run " OPERATOR_FILE " | grep -c '^added foo#'",
+		NULL);
+	operator_printed(&r, 0, "1000000\n", NULL);
+}
+
+static void what_cannot_be_read_is_told(void **state)
+{
+	struct netns_fixture *ns = netns_or_skip(state);
+	CLEANUP_FREE char *before = NULL;
+	struct command_result r;
+
+	load_dispatcher();
+	before = state_dump(ns->bpffs);
+	r = loader("load-bindings", "/nonexistent.json", NULL);
+	operator_printed(&r, 1, "", "cannot open '/nonexistent.json': No such file or directory");
+	r = loader("load-bindings", "/", NULL);
+	operator_printed(&r, 1, "", "cannot read '/': Is a directory");
+	r = operator_shell(0, "\"$0\" load-bindings - <&-", NULL);
+	operator_printed(&r, 1, "", "cannot open '-': Bad file descriptor");
+	r = loader("load-bindings", NULL);
+	operator_printed(&r, 2, "", "load-bindings takes FILE|-, but 0 operands were given");
+	state_is_still(ns->bpffs, before);
+
+	loader_ok("unload", NULL);
+	r = operator_load_bindings(NULL, ENTRY(FOO), strlen(ENTRY(FOO)));
+	operator_printed(&r, 1, "", "no dispatcher is loaded");
+}
+
+static void labels_without_room_change_nothing(void **state)
+{
+	static const char three[] =
+		"{\"bindings\": [{\"label\": \"a\", \"prefix\": \"127.0.0.1\", \"port\": 1},"
+		"{\"label\": \"b\", \"prefix\": \"127.0.0.1\", \"port\": 2},"
+		"{\"label\": \"c\", \"prefix\": \"127.0.0.1\", \"port\": 3}]}";
+	struct netns_fixture *ns = netns_or_skip(state);
+	CLEANUP_FREE char *before = NULL;
+	struct command_result r;
+
+	loader_ok("load", "--max-destinations", "8", NULL);
+	loader_ok("bind", "kept", "tcp", "127.9.0.0/16", "9", NULL);
+	before = state_dump(ns->bpffs);
+	r = operator_load_bindings(NULL, three, strlen(three));
+	operator_printed(&r, 1, "", "the dispatcher was loaded for 8 destinations");
+	state_is_still(ns->bpffs, before);
+}
+
+/* ---- what is said ---- */
+
+#define OLD                                                                                        \
+	"{\"bindings\": ["                                                                         \
+	"{\"label\": \"a\", \"prefix\": \"10.0.0.1\", \"port\": 80, \"protocol\": \"tcp\"},"       \
+	"{\"label\": \"a\", \"prefix\": \"10.0.0.2\", \"port\": 80, \"protocol\": \"tcp\"},"       \
+	"{\"label\": \"a\", \"prefix\": \"10.0.0.3\", \"port\": 80, \"protocol\": \"tcp\"},"       \
+	"{\"label\": \"a\", \"prefix\": \"10.0.0.4\", \"port\": 80, \"protocol\": \"tcp\"}]}"
+/* One stays, one changes its label, one its policy, one goes, one comes. */
+#define NEW                                                                                        \
+	"{\"bindings\": ["                                                                         \
+	"{\"label\": \"c\", \"prefix\": \"fd00::/8\", \"port\": \"1-9\", \"protocol\": \"udp\"},"  \
+	"{\"label\": \"a\", \"prefix\": \"10.0.0.1\", \"port\": 80, \"protocol\": \"tcp\"},"       \
+	"{\"label\": \"b\", \"prefix\": \"10.0.0.2\", \"port\": 80, \"protocol\": \"tcp\"},"       \
+	"{\"label\": \"a\", \"prefix\": \"10.0.0.3\", \"port\": 80, \"protocol\": \"tcp\","        \
+	" \"miss\": \"pass\"}]}"
+#define DIFFERENCE                                                                                 \
+	"added b#tcp:[10.0.0.2/32]:80\n"                                                           \
+	"added a#tcp:[10.0.0.3/32]:80\n"                                                           \
+	"added c#udp:[fd00::/8]:1-9\n"                                                             \
+	"removed a#tcp:[10.0.0.2/32]:80\n"                                                         \
+	"removed a#tcp:[10.0.0.3/32]:80\n"                                                         \
+	"removed a#tcp:[10.0.0.4/32]:80\n"
+
+static void what_changes_is_printed_and_nothing_else(void **state)
+{
+	struct netns_fixture *ns = netns_or_skip(state);
+
+	loader_ok(OPERATOR_LOAD, NULL);
+	loads(OLD, "added a#tcp:[10.0.0.1/32]:80\nadded a#tcp:[10.0.0.2/32]:80\n"
+		   "added a#tcp:[10.0.0.3/32]:80\nadded a#tcp:[10.0.0.4/32]:80\n");
+	loads(NEW, DIFFERENCE);
+	bindings_are("a#tcp:10.0.0.1/32:80:drop b#tcp:10.0.0.2/32:80:drop "
+		     "a#tcp:10.0.0.3/32:80:pass c#udp:fd00::/8:1-9:drop");
+	assert_int_equal(state_check(ns).labels, 3);
+	loads(NEW, "");
+}
+
+static void dry_run_prints_the_same_and_changes_nothing(void **state)
+{
+	struct netns_fixture *ns = netns_or_skip(state);
+	CLEANUP_FREE char *before = NULL;
+	struct command_result r;
+
+	loader_ok(OPERATOR_LOAD, NULL);
+	r = operator_load_bindings(NULL, OLD, strlen(OLD));
+	operator_said(&r, 0, NULL);
+	before = state_dump(ns->bpffs);
+	r = operator_load_bindings("--dry-run", NEW, strlen(NEW));
+	operator_printed(&r, 0, DIFFERENCE, NULL);
+	state_is_still(ns->bpffs, before);
+	r = operator_load_bindings("--dry-run", "null", 4);
+	operator_printed(&r, 1, "", "null where none belongs");
+	state_is_still(ns->bpffs, before);
+	loads(NEW, DIFFERENCE);
+}
+
+static void the_set_in_force_changes_nothing(void **state)
+{
+	struct netns_fixture *ns = netns_or_skip(state);
+	CLEANUP_FREE char *before = NULL;
+
+	loader_ok(OPERATOR_LOAD, NULL);
+	loads(NEW, "added a#tcp:[10.0.0.1/32]:80\nadded b#tcp:[10.0.0.2/32]:80\n"
+		   "added a#tcp:[10.0.0.3/32]:80\nadded c#udp:[fd00::/8]:1-9\n");
+	before = state_dump(ns->bpffs);
+	loads(NEW, "");
+	state_is_still(ns->bpffs, before);
+}
+
+/* ---- round trips ---- */
+
+/* What `bindings --json` prints is what load-bindings takes: here, and where nothing is yet. */
+static void check_round_trip(const struct netns_fixture *ns)
+{
+	CLEANUP_FREE char *before = state_dump(ns->state_dir);
+	struct command_result printed = loader("bindings", "--json", NULL), again, r;
+
+	assert_int_equal(printed.status, 0);
+	r = operator_shell(0, "\"$0\" bindings --json | \"$0\" load-bindings -", NULL);
+	operator_printed(&r, 0, "", NULL);
+	state_is_still(ns->state_dir, before);
+
+	loader_ok("unload", NULL);
+	loader_ok(OPERATOR_LOAD, NULL);
+	r = operator_load_bindings(NULL, printed.out, strlen(printed.out));
+	operator_said(&r, 0, NULL);
+	again = loader("bindings", "--json", NULL);
+	assert_string_equal(again.out, printed.out);
+	command_done(&again);
+	command_done(&printed);
+}
+
+static void bindings_of_every_kind_round_trip(void **state)
+{
+	struct netns_fixture *ns = netns_or_skip(state);
+
+	loader_ok(OPERATOR_LOAD, NULL);
+	check_round_trip(ns); /* none */
+	loader_ok("bind", "a.b-c_d@e:f+g", "tcp", "127.0.0.1", "80", NULL);
+	loader_ok("bind", "foo", "udp", "0.0.0.0/0", "0", NULL);
+	loader_ok("bind", "foo", "tcp", "::/0", "1-65535", NULL);
+	loader_ok("bind", "foo", "tcp", "::/0", "0", NULL);
+	loader_ok("bind", "--miss", "pass", "foo", "udp", "2001:db8::/33", "65535", NULL);
+	loader_ok("bind", "--miss", "pass", "bar", "udp", "10.0.0.0/9", "27000-27100", NULL);
+	loader_ok("bind", "bar", "udp", "10.0.0.0/9", "27000-27101", NULL);
+	check_round_trip(ns);
+}
+
+#define RANDOM_BINDINGS 5000
+
+/* One entry, written as `bindings --json` writes it; the first bits are of this entry alone. */
+static void print_random_entry(FILE *out, struct model_random *random, unsigned i)
+{
+	bool wide = model_random(random, 2);
+	unsigned len = 16 + model_random(random, wide ? 113 : 17);
+	unsigned first = 1 + model_random(random, 65535);
+	unsigned last = first + model_random(random, 65536 - first);
+	uint8_t addr[16] = { (uint8_t)(1 + (i >> 8)), (uint8_t)i };
+	char text[INET6_ADDRSTRLEN], port[16];
+
+	for (unsigned bit = 16; bit < len; bit++)
+		addr[bit / 8] |= (uint8_t)(model_random(random, 2) << (7 - bit % 8));
+	inet_ntop(wide ? AF_INET6 : AF_INET, addr, text, sizeof(text));
+	switch (model_random(random, 3)) {
+	case 0:
+		snprintf(port, sizeof(port), "0");
+		break;
+	case 1:
+		snprintf(port, sizeof(port), "%u", first);
+		break;
+	default:
+		snprintf(port, sizeof(port), first == last ? "%u" : "\"%u-%u\"", first, last);
+	}
+	fprintf(out,
+		"%s{\"label\": \"label%u\", \"protocol\": \"%s\", \"prefix\": \"%s/%u\", "
+		"\"port\": %s, \"miss\": \"%s\"}",
+		i ? ",\n" : "", model_random(random, 12), model_random(random, 2) ? "udp" : "tcp",
+		text, len, port, model_random(random, 2) ? "pass" : "drop");
+}
+
+static void random_bindings_round_trip(void **state)
+{
+	static const char sorted[] = "sorted(json.dumps(b, sort_keys=True) for b in d['bindings'])";
+	struct netns_fixture *ns = netns_or_skip(state);
+	struct model_random random = model_random_make(3);
+	CLEANUP_FREE char *text = NULL, *expected = NULL;
+	struct command_result r;
+	size_t size = 0, lines = 0;
+	FILE *out = open_memstream(&text, &size);
+
+	assert_non_null(out);
+	fprintf(out, "{\"bindings\": [");
+	for (unsigned i = 0; i < RANDOM_BINDINGS; i++)
+		print_random_entry(out, &random, i);
+	fprintf(out, "]}");
+	assert_int_equal(fclose(out), 0);
+
+	loader_ok(OPERATOR_LOAD, NULL);
+	r = operator_load_bindings(NULL, text, size);
+	for (const char *line = r.out; (line = strstr(line, "added label")); line++)
+		lines++;
+	assert_int_equal(lines, RANDOM_BINDINGS);
+	operator_said(&r, 0, NULL);
+	expected = operator_json(text, sorted);
+	r = loader("bindings", "--json", NULL);
+	operator_json_is(r.out, sorted, expected);
+	command_done(&r);
+	check_round_trip(ns);
+	assert_int_equal(state_check(ns).bindings, RANDOM_BINDINGS);
+}
+
+/* ---- in one step ---- */
+
+#define SWAPS        50
+#define PREFIXES     100
+#define PAIRS_NEEDED 100
+
+/* A client that asks two addresses of different labels, one after the other, all the time. */
+struct client {
+	int ruleset;      /* the map whose only entry is the index in force */
+	int listeners[2]; /* of the labels */
+	atomic_bool stop;
+	unsigned pairs, mixed; /* asked while one index was in force; answered by one label */
+	int error;
+};
+
+static void *client_main(void *arg)
+{
+	struct client *c = arg;
+	uint32_t zero = 0, before, after;
+
+	while (!atomic_load(&c->stop) && c->error == 0) {
+		int even, odd;
+
+		c->error = bpfsys_map_lookup(c->ruleset, &zero, &before);
+		even = tcp_who_accepts("127.1.42.1", 80, c->listeners, 2);
+		odd = tcp_who_accepts("127.1.57.1", 80, c->listeners, 2);
+		if (even < 0 || odd < 0)
+			c->error = even < 0 ? even : odd;
+		if (c->error == 0)
+			c->error = bpfsys_map_lookup(c->ruleset, &zero, &after);
+		if (c->error == 0 && before == after) {
+			c->pairs++;
+			c->mixed += even == odd;
+		}
+	}
+	return NULL;
+}
+
+/* Even prefixes have @even, odd ones the other of two labels. */
+static int swap_file(int even)
+{
+	CLEANUP_FREE char *text = NULL;
+	size_t size = 0;
+	FILE *out = open_memstream(&text, &size);
+
+	assert_non_null(out);
+	fprintf(out, "{\"bindings\": [");
+	for (int i = 0; i < PREFIXES; i++)
+		fprintf(out,
+			"%s{\"label\": \"label%d\", \"prefix\": \"127.1.%d.0/24\", \"port\": 80}",
+			i ? "," : "", (i + even) % 2, i);
+	fprintf(out, "]}");
+	assert_int_equal(fclose(out), 0);
+	return operator_file(text, size);
+}
+
+/* Loads a file, and reads what is bound until that is done: always one of the two whole sets. */
+static void load_under_readers(int file, char *const sets[2], unsigned *reads)
+{
+	const char *argv[] = { loader_path(), "load-bindings", OPERATOR_FILE, NULL };
+	struct process *writer =
+		process_start(&(struct process_options){ .argv = argv, .pass_fd = file });
+
+	for (bool done = false; !done; (*reads)++) {
+		struct command_result r = loader("bindings", "--json", NULL);
+
+		assert_int_equal(r.status, 0);
+		if (strcmp(r.out, sets[0]) != 0 && strcmp(r.out, sets[1]) != 0)
+			fail_msg("neither of the two sets:\n%s", r.out);
+		command_done(&r);
+		done = strstr(process_stdout(writer), "removed") != NULL;
+	}
+	assert_int_equal(process_stop(writer, 0), 0);
+}
+
+static void register_labels(const int listeners[2])
+{
+	char pid[16], port[8];
+
+	snprintf(pid, sizeof(pid), "%d", (int)getpid());
+	for (int i = 0; i < 2; i++) {
+		assert_true(listeners[i] >= 0);
+		snprintf(port, sizeof(port), "%u", net_local_port(listeners[i]));
+		loader_ok("register-pid", pid, i ? "label1" : "label0", "tcp", "127.0.0.1", port,
+			  NULL);
+	}
+}
+
+static void swap_labels(const int files[2], char *const sets[2])
+{
+	unsigned reads = 0;
+
+	for (int swap = 0; swap < SWAPS; swap++)
+		load_under_readers(files[(swap + 1) % 2], sets, &reads);
+	print_message("%u reads during %d swaps\n", reads, SWAPS);
+}
+
+/* Loads a file, and returns the document that readers get now. */
+static char *load_and_print(int file)
+{
+	struct command_result r = operator_shell(
+		file, "\"$0\" load-bindings " OPERATOR_FILE " >&2 && \"$0\" bindings --json", NULL);
+	char *document = TAKE_PTR(r.out);
+
+	assert_int_equal(r.status, 0);
+	command_done(&r);
+	return document;
+}
+
+static void a_new_set_takes_force_in_one_step(void **state)
+{
+	struct netns_fixture *ns = netns_or_skip(state);
+	int files[2] = { swap_file(0), swap_file(1) };
+	struct client c = { .listeners = { tcp_listen("127.0.0.1", 7000),
+					   tcp_listen("127.0.0.1", 7001) } };
+	char path[PATH_MAX], *sets[2];
+	pthread_t thread;
+
+	loader_ok(OPERATOR_LOAD, NULL);
+	for (int i = 1; i >= 0; i--)
+		sets[i] = load_and_print(files[i]);
+	register_labels(c.listeners);
+	snprintf(path, sizeof(path), "%s/" ISOMER_PIN_RULESET, ns->state_dir);
+	assert_int_equal(bpfsys_obj_get(path, BPF_F_RDONLY, &c.ruleset), 0);
+
+	assert_int_equal(pthread_create(&thread, NULL, client_main, &c), 0);
+	swap_labels(files, sets);
+	atomic_store(&c.stop, true);
+	pthread_join(thread, NULL);
+	if (c.error)
+		fail_msg("a client was not answered: %s", strerror(-c.error));
+	print_message("%u pairs of connections\n", c.pairs);
+	assert_int_equal(c.mixed, 0);
+	assert_in_range(c.pairs, PAIRS_NEEDED, UINT32_MAX);
+	state_check(ns);
+
+	close(c.ruleset);
+	for (int i = 0; i < 2; i++) {
+		close(c.listeners[i]);
+		close(files[i]);
+		free(sets[i]);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		netns_test(entries_of_the_reference_are_for_tcp_and_udp),
+		netns_test(protocol_range_and_miss_may_be_given),
+		netns_test(bits_behind_the_prefix_are_cleared_and_said),
+		netns_test(an_empty_list_removes_everything),
+		netns_test(traffic_goes_where_the_file_says),
+		netns_test(what_is_no_document_is_refused),
+		netns_test(what_does_not_end_as_it_should_is_refused),
+		netns_test(fields_that_are_missing_double_or_unknown_are_refused),
+		netns_test(values_of_another_type_are_refused),
+		netns_test(values_that_mean_nothing_are_refused),
+		netns_test(odd_labels_are_refused),
+		netns_test(control_characters_stay_in_the_line),
+		netns_test(what_is_no_entry_is_counted),
+		netns_test(two_entries_for_the_same_traffic_are_refused),
+		netns_test(mistakes_far_behind_are_located),
+		netns_test(a_million_bindings_are_read_and_no_more),
+		netns_test(what_cannot_be_read_is_told),
+		netns_test(labels_without_room_change_nothing),
+		netns_test(what_changes_is_printed_and_nothing_else),
+		netns_test(dry_run_prints_the_same_and_changes_nothing),
+		netns_test(the_set_in_force_changes_nothing),
+		netns_test(bindings_of_every_kind_round_trip),
+		netns_test(random_bindings_round_trip),
+		netns_test(a_new_set_takes_force_in_one_step),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: BSD-3-Clause
+
+# Programs and libraries that know nothing about isomer: no flags of ours, no sanitizer.
+set(guests ${CMAKE_CURRENT_BINARY_DIR}/guests)
+foreach(guest attacker daemon early forks inherits server threads)
+  add_executable(guest_${guest} ${CMAKE_CURRENT_LIST_DIR}/guests/${guest}.c)
+  list(APPEND guest_targets guest_${guest})
+endforeach()
+foreach(guest early_fork other_preload)
+  add_library(guest_${guest} MODULE ${CMAKE_CURRENT_LIST_DIR}/guests/${guest}.c)
+  list(APPEND guest_targets guest_${guest})
+  set_target_properties(guest_${guest} PROPERTIES PREFIX "")
+endforeach()
+foreach(target ${guest_targets})
+  string(REPLACE guest_ "" name ${target})
+  target_compile_definitions(${target} PRIVATE _GNU_SOURCE)
+  target_compile_options(${target} PRIVATE -Wall -Wextra)
+  target_link_libraries(${target} PRIVATE Threads::Threads)
+  set_target_properties(${target} PROPERTIES OUTPUT_NAME ${name}
+    RUNTIME_OUTPUT_DIRECTORY ${guests} LIBRARY_OUTPUT_DIRECTORY ${guests})
+endforeach()
+
+add_library(isomer_test_guests STATIC ${CMAKE_CURRENT_LIST_DIR}/guest_process.c)
+target_compile_definitions(isomer_test_guests PRIVATE ISOMER_GUESTS_PATH="${guests}")
+target_link_libraries(isomer_test_guests PUBLIC isomer_test_support PRIVATE isomer_flags)
+add_dependencies(isomer_test_guests ${guest_targets} isomer_preload isomer-loader)
+
+isomer_add_test(test_preload_process integration isomer_test_guests)
+isomer_add_test(test_preload_register integration isomer_test_guests)
+isomer_add_test(test_preload_failures integration isomer_test_guests)
+
+# Servers of other people, and scripts that know as little.
+add_library(isomer_test_servers STATIC ${CMAKE_CURRENT_LIST_DIR}/server.c)
+target_compile_definitions(isomer_test_servers PRIVATE
+  ISOMER_SERVER_SCRIPTS="${CMAKE_CURRENT_LIST_DIR}/guests")
+target_link_libraries(isomer_test_servers PUBLIC isomer_test_support PRIVATE isomer_flags)
+add_dependencies(isomer_test_servers isomer_preload isomer-loader)
+
+isomer_add_test(test_servers integration isomer_test_servers)
+isomer_add_test(test_restart integration isomer_test_servers Threads::Threads)
+isomer_add_test(test_cli integration)
+
+# What an operator does.
+add_library(isomer_test_operator STATIC ${CMAKE_CURRENT_LIST_DIR}/operator.c)
+target_link_libraries(isomer_test_operator PUBLIC isomer_test_servers PRIVATE isomer_flags)
+
+isomer_add_test(test_load_bindings integration isomer_test_operator Threads::Threads)
+isomer_add_test(test_grants integration isomer_test_guests)
+isomer_add_test(test_scale integration isomer_loader_core)
+isomer_add_test(test_isolation integration)
+
+# Commands that are killed, stopped, or run at once.
+isomer_add_test(test_crash integration isomer_test_killer)
+add_dependencies(test_crash isomer-loader)

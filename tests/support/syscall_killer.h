@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Programs that are held, or killed, between two of their system calls. Each function fails the
+ * test when it cannot do its job. What is still traced dies with the test program.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "support/process.h"
+
+/** Which system calls count. Counting starts at the first that changes something: before it there
+ * is nothing to be left half done. */
+enum syscall_set {
+	SYSCALLS_CHANGING, /* those that change BPF objects or files, lock, or end the process */
+	SYSCALLS_ALL,
+};
+
+struct traced;
+
+/** Starts the program; it has done nothing yet. @argv as in struct process_options. */
+struct traced *traced_start(const char *const *argv, enum syscall_set set);
+
+/** Lets it run up to its @n-th counted call (from 1), which is not made yet. Returns false when it
+ * ended before. */
+bool traced_run_to(struct traced *t, unsigned int n);
+
+pid_t traced_pid(const struct traced *t);
+
+/** The call that it stands before, such as "bpf(24)"; valid until it runs on. */
+const char *traced_call(const struct traced *t);
+
+/** Kills it where it stands, waits for its end, frees. */
+void traced_kill(struct traced *t);
+
+/** Lets go of it as stopped by SIGSTOP: until traced_finish(), which sends SIGCONT. The call that
+ * it stands before is made first. */
+void traced_suspend(struct traced *t);
+
+/** Lets it run to its end; frees. */
+struct command_result traced_finish(struct traced *t);
