@@ -51,42 +51,56 @@ static int open_slots(const struct dispatcher *d, const char *label,
 	return r;
 }
 
-/* Puts the staged maps into `sockets`, all of them with one grace period. */
+/* Puts the maps into `sockets`, all of them with one grace period. */
 static int put_in_force(const struct dispatcher *d, const struct destinations *set,
-			const char *label)
+			const char *label, const int fds[DESTINATIONS_OF_LABEL])
 {
-	CLEANUP(close_parts) int fds[DESTINATIONS_OF_LABEL] = { -1, -1, -1, -1 };
 	uint32_t ids[DESTINATIONS_OF_LABEL], values[DESTINATIONS_OF_LABEL];
-	char path[PATH_MAX];
-	size_t n = 0;
+
+	for (int i = 0; i < DESTINATIONS_OF_LABEL; i++) {
+		ids[i] = destinations_find(set, label, label_parts[i].domain,
+					   label_parts[i].protocol)
+				 ->id;
+		values[i] = (uint32_t)fds[i];
+	}
+	return batch_write_u32(d->sockets_fd, ids, values, DESTINATIONS_OF_LABEL);
+}
+
+/* Moves what is staged into its place. */
+static int finish(const struct dispatcher *d, const char *label)
+{
 	int r = 0;
 
 	for (int i = 0; r == 0 && i < DESTINATIONS_OF_LABEL; i++) {
-		const struct destination *entry = destinations_find(
-			set, label, label_parts[i].domain, label_parts[i].protocol);
-
-		r = label_path(d, DISPATCHER_DIR_STAGING, label, i, path);
-		if (r == 0)
-			r = bpfsys_obj_get(path, 0, &fds[i]);
-		if (r == 0 && entry) {
-			ids[n] = entry->id;
-			values[n++] = (uint32_t)fds[i];
-		}
+		r = label_move(d, DISPATCHER_DIR_STAGING, ISOMER_DIR_LABELS, label, i);
 		r = r == -ENOENT ? 0 : r; /* moved already, by who was killed then */
 	}
-	return r < 0 ? r : batch_write_u32(d->sockets_fd, ids, values, n);
+	return r < 0 ? r : label_unstage(d, label);
 }
 
-int label_finish_grant(const struct dispatcher *d, const struct destinations *set,
+/* Is the map pinned as part @part of staging/<label>/ in force? */
+static bool staged_in_force(const struct dispatcher *d, const struct destinations *set,
+			    const char *label, int part)
+{
+	const struct destination *entry =
+		destinations_find(set, label, label_parts[part].domain, label_parts[part].protocol);
+	CLEANUP_FD int fd = -1;
+	struct bpf_map_info info;
+	char path[PATH_MAX];
+	uint32_t id;
+
+	return entry && label_path(d, DISPATCHER_DIR_STAGING, label, part, path) == 0 &&
+	       bpfsys_obj_get(path, BPF_F_RDONLY, &fd) == 0 && bpfsys_map_info(fd, &info) == 0 &&
+	       bpfsys_map_lookup(d->sockets_fd, &entry->id, &id) == 0 && id == info.id;
+}
+
+int label_repair_grant(const struct dispatcher *d, const struct destinations *set,
 		       const char *label)
 {
-	int r = put_in_force(d, set, label);
-
-	for (int i = 0; r == 0 && i < DESTINATIONS_OF_LABEL; i++) {
-		r = label_move(d, DISPATCHER_DIR_STAGING, ISOMER_DIR_LABELS, label, i);
-		r = r == -ENOENT ? 0 : r;
-	}
-	return r < 0 ? r : label_unstage(d, label);
+	for (int i = 0; i < DESTINATIONS_OF_LABEL; i++)
+		if (staged_in_force(d, set, label, i))
+			return finish(d, label);
+	return label_unstage(d, label);
 }
 
 int label_set_grant(const struct dispatcher *d, const struct destinations *set, const char *label,
@@ -105,12 +119,15 @@ int label_set_grant(const struct dispatcher *d, const struct destinations *set, 
 	r = renew ? label_create_slots(pins.fds) : open_slots(d, label, pins.fds);
 	if (r == 0)
 		r = label_stage(d, label, true, &pins);
-	close_parts(&pins.fds);
 	if (r == 0)
 		r = label_stage_commit(d, label);
+	if (r == 0 && renew)
+		r = put_in_force(d, set, label, pins.fds);
+	close_parts(&pins.fds);
 	if (r < 0) {
 		(void)label_unstage(d, NULL);
+		(void)label_unstage(d, label);
 		return r;
 	}
-	return label_finish_grant(d, set, label);
+	return finish(d, label);
 }

@@ -23,12 +23,11 @@ int label_read_grant(const struct dispatcher *d, const char *label, struct label
  * Gives the slot maps of @label, which is there, to the grantee; with @grant NULL back to the owner
  * of the state. With @renew the label gets new slot maps: descriptors of the former ones lead
  * nowhere, and its sockets have to register again. All or nothing: what a killed writer leaves is
- * finished by labels_repair(). Returns 0 or -errno.
+ * finished or undone by labels_repair(). Returns 0 or -errno.
  */
 int label_set_grant(const struct dispatcher *d, const struct destinations *set, const char *label,
 		    const struct label_grant *grant, bool renew);
 
-/** Moves what is staged for @label, which is there, into its place: the end of label_set_grant().
- */
-int label_finish_grant(const struct dispatcher *d, const struct destinations *set,
+/** Finishes or undoes a label_set_grant() that was killed. */
+int label_repair_grant(const struct dispatcher *d, const struct destinations *set,
 		       const char *label);

@@ -37,8 +37,7 @@ struct label_pins {
 int label_stage(const struct dispatcher *d, const char *label, bool aside,
 		const struct label_pins *pins);
 
-/** Renames what was staged aside to staging/<label>/: from here on it is to be finished, by
- * whomever. Returns 0 or -errno. */
+/** Renames what was staged aside, now complete, to staging/<label>/. Returns 0 or -errno. */
 int label_stage_commit(const struct dispatcher *d, const char *label);
 
 /** Makes four slot maps. The descriptors are the caller's, also those that were made before a

@@ -355,7 +355,7 @@ static bool has_folder(const struct dispatcher *d, const char *label)
 static int repair_staged(const struct dispatcher *d, struct destinations *set, const char *label)
 {
 	if (has_folder(d, label))
-		return label_finish_grant(d, set, label);
+		return label_repair_grant(d, set, label);
 	return forget(d, set, &label, 1);
 }
 

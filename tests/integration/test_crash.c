@@ -264,6 +264,7 @@ struct scenario {
 	const char *const *undo;  /* what makes it again from the new one */
 	const char *next;         /* command that mends; by default some other binding is made */
 	const char *again;        /* may be the answer to the command when it is given again */
+	const char *remark;       /* for the report */
 	enum syscall_set set;
 };
 
@@ -369,8 +370,8 @@ static void note(struct report *report, const struct scenario *s, unsigned int p
 	unsigned int known = atomic_load(&report->points);
 
 	if (worker == 0)
-		snprintf(report->command, sizeof(report->command), "%s%s", s->command,
-			 s->set == SYSCALLS_ALL ? " (every call)" : "");
+		snprintf(report->command, sizeof(report->command), "%s%s%s", s->command,
+			 s->remark ? s->remark : "", s->set == SYSCALLS_ALL ? ", every call" : "");
 	while ((known == 0 || points < known) &&
 	       !atomic_compare_exchange_weak(&report->points, &known, points))
 		;
@@ -412,6 +413,7 @@ static void load_over_a_dead_one_is_whole_or_nothing(void **state)
 				       .command = "load --max-destinations 64",
 				       .setup = STEPS(BASE, "!detach"),
 				       .undo = STEPS("bind foo tcp 127.0.1.1 80", "!detach"),
+				       .remark = ", over a dead one",
 				       .next = "load --max-destinations 64",
 			       });
 }
@@ -574,6 +576,7 @@ static void upgrade_to_more_room_is_mended_by_an_upgrade(void **state)
 				       .command = "upgrade --max-destinations 128",
 				       .setup = STEPS(BASE),
 				       .undo = STEPS("unload", BASE),
+				       .remark = ", mended by upgrade",
 				       .next = "upgrade",
 			       });
 }

@@ -432,7 +432,7 @@ static void no_folder_can_be_taken(void **state)
 static void a_frozen_label_is_mended_by_a_new_grant(void **state)
 {
 	struct netns_fixture *ns = netns_or_skip(state);
-	CLEANUP_FD int bar = -1, more = -1;
+	CLEANUP_FD int bar = -1;
 	struct process *p, *old;
 	char path[PATH_MAX];
 

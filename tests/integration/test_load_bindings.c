@@ -257,8 +257,8 @@ static void values_of_another_type_are_refused(void **state)
 	static const struct mistake mistakes[] = {
 		{ PORT("null"), 0, ": entry 1: field 'port' must not be null" },
 		{ PORT("true"), 0, ": entry 1: field 'port' must not be a boolean" },
-		{ PORT("[80]"), 0, ": entry 1: " },
-		{ PORT("{}"), 0, ": entry 1: " },
+		{ PORT("[80]"), 0, ": entry 1: field 'port' must not be an array" },
+		{ PORT("{}"), 0, ": entry 1: field 'port' must not be an object" },
 		{ LABEL("null"), 0, ": entry 1: field 'label' must not be null" },
 		{ LABEL("80"), 0, ": entry 1: field 'label' must not be a number" },
 		{ PREFIX("null"), 0, ": entry 1: field 'prefix' must not be null" },

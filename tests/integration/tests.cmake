@@ -45,10 +45,14 @@ add_library(isomer_test_operator STATIC ${CMAKE_CURRENT_LIST_DIR}/operator.c)
 target_link_libraries(isomer_test_operator PUBLIC isomer_test_servers PRIVATE isomer_flags)
 
 isomer_add_test(test_load_bindings integration isomer_test_operator Threads::Threads)
+isomer_add_test(test_register integration isomer_test_operator)
+isomer_add_test(test_metrics integration isomer_test_operator)
 isomer_add_test(test_grants integration isomer_test_guests)
 isomer_add_test(test_scale integration isomer_loader_core)
 isomer_add_test(test_isolation integration)
 
 # Commands that are killed, stopped, or run at once.
-isomer_add_test(test_crash integration isomer_test_killer)
-add_dependencies(test_crash isomer-loader)
+foreach(test crash concurrency)
+  isomer_add_test(test_${test} integration isomer_test_killer)
+  add_dependencies(test_${test} isomer-loader)
+endforeach()

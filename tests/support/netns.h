@@ -9,10 +9,10 @@
 #include <isomer/abi.h>
 
 struct netns_fixture {
-	int setup_error;       /* 0 or -errno */
-	const char *bpffs;     /* "/sys/fs/bpf": a fresh BPF filesystem, mode 0711 */
+	int setup_error;   /* 0 or -errno */
+	const char *bpffs; /* "/sys/fs/bpf": a fresh BPF filesystem, mode 0711 */
 	uint64_t netns_inode;
-	char state_dir[256];   /* where the dispatcher's state of this namespace is, once loaded */
+	char state_dir[256]; /* where the dispatcher's state of this namespace is, once loaded */
 };
 
 /* cmocka setup and teardown: enter new namespaces with lo up (127.0.0.1/8 and ::1) and a private
@@ -20,7 +20,8 @@ struct netns_fixture {
 int netns_setup(void **state);
 int netns_teardown(void **state);
 
-/** The fixture; skips the test where there could be none, fails it under ISOMER_TESTS_MUST_RUN=1. */
+/** The fixture; skips the test where there could be none, fails it under ISOMER_TESTS_MUST_RUN=1.
+ */
 struct netns_fixture *netns_or_skip(void **state);
 
 /** Skips (or fails, under ISOMER_TESTS_MUST_RUN=1) a test that needs what is not there. */

@@ -14,10 +14,10 @@ struct process_options {
 	uid_t uid;               /* not 0: setgroups(0), setgid, setuid to it: no capability left */
 	gid_t gid;               /* with @uid; 0: same number as @uid */
 	bool no_new_privs;
-	const char *netns;       /* path of a network namespace to enter, as `ip netns exec` would
-				    (new mount namespace, fresh sysfs) */
-	int pass_fd;             /* > 0: this descriptor becomes number 3 of the program, all above
-				    closed */
+	const char *netns; /* path of a network namespace to enter, as `ip netns exec` would
+			      (new mount namespace, fresh sysfs) */
+	int pass_fd;       /* > 0: this descriptor becomes number 3 of the program, all above
+			      closed */
 };
 
 struct process; /* opaque; stdout and stderr go to private temporary files */

@@ -107,7 +107,9 @@ static bool is_changing(struct traced *t, const struct ptrace_syscall_info *info
 
 static bool counts(struct traced *t, const struct ptrace_syscall_info *info)
 {
-	return is_changing(t, info) || (t->set == SYSCALLS_ALL && t->count > 0);
+	if (is_changing(t, info))
+		return true;
+	return t->set == SYSCALLS_ALL && (t->count > 0 || info->entry.nr == __NR_bpf);
 }
 
 /* ---- starting ---- */
@@ -198,6 +200,11 @@ bool traced_run_to(struct traced *t, unsigned int n)
 		t->count += !t->ended;
 	}
 	return !t->ended;
+}
+
+unsigned int traced_count(const struct traced *t)
+{
+	return t->count;
 }
 
 pid_t traced_pid(const struct traced *t)

@@ -9,11 +9,11 @@
 
 #include "support/process.h"
 
-/** Which system calls count. Counting starts at the first that changes something: before it there
- * is nothing to be left half done. */
+/** Which system calls count. */
 enum syscall_set {
 	SYSCALLS_CHANGING, /* those that change BPF objects or files, lock, or end the process */
-	SYSCALLS_ALL,
+	SYSCALLS_ALL,      /* all, from the first of these or the first bpf(2): before it there is
+			      nothing to be left half done, or half seen */
 };
 
 struct traced;
@@ -24,6 +24,9 @@ struct traced *traced_start(const char *const *argv, enum syscall_set set);
 /** Lets it run up to its @n-th counted call (from 1), which is not made yet. Returns false when it
  * ended before. */
 bool traced_run_to(struct traced *t, unsigned int n);
+
+/** How many counted calls it has come to. */
+unsigned int traced_count(const struct traced *t);
 
 pid_t traced_pid(const struct traced *t);
 
