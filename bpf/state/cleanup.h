@@ -18,7 +18,8 @@ static inline void cleanup_closedirp(DIR **dir)
 	errno = saved;
 }
 
-#define CLEANUP(fn) __attribute__((cleanup(fn)))
+/* "unused": a variable may be there to be held until the end of its scope, and for nothing else. */
+#define CLEANUP(fn) __attribute__((cleanup(fn), unused))
 
 static inline void cleanup_closep(int *fd)
 {
