@@ -95,7 +95,9 @@ machines() {
 	return "$status"
 }
 
-# Tests that take long have the label "long" besides the one of their suite.
+# Tests that take long have the label "long" besides the one of their suite; those that only do so
+# under sanitizers, and start the same programs as others, "killer".
+slow_with_sanitizers='^killer$'
 run_gcc() {
 	local exclude=$1
 
@@ -112,7 +114,7 @@ run_others() {
 	stage "build with clang" build clang build-clang || true
 	if stage "build with sanitizers" build asan build-asan; then
 		stage "tests with sanitizers" suite asan build-asan \
-			-L '^(unit|bpf|state|integration)$' -LE "$exclude" || true
+			-L '^(unit|bpf|state|integration)$' -LE "$exclude|$slow_with_sanitizers" || true
 	fi
 	((!built)) || stage "virtual machines" machines "${@:2}" || true
 }
@@ -154,7 +156,7 @@ main() {
 	case ${1-} in
 	'') ;;
 	--quick) quick=1 ;;
-	--all) exclude='^(style|bench)$' versions=(5.10 6.1 6.12 newest) ;;
+	--all) exclude='^(style|bench)$' slow_with_sanitizers='^style$' versions=(5.10 6.1 6.12 newest) ;;
 	*)
 		sed -n 's/^# \{0,1\}//; 4,/^$/p' tests/run.sh >&2
 		exit 2

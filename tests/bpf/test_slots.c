@@ -188,6 +188,25 @@ static void standby_only_leaves_the_current_one(void **state)
 	SLOTS_ARE(slots, c, a, b, c);
 }
 
+static void taking_over_makes_a_standby_current(void **state)
+{
+	CLEANUP_FD int slots = -1, a = -1, b = -1, c = -1;
+
+	(void)netns_or_skip(state);
+	slots = slots_make();
+	a = listener();
+	b = listener();
+	c = listener();
+	assert_int_equal(put(slots, a, ISOMER_PLACE_TAKE_OVER), 1);
+	assert_int_equal(put_current(slots, b), 2);
+	assert_int_equal(put(slots, a, ISOMER_PLACE_TAKE_OVER), -1);
+	SLOTS_ARE(slots, a, a, b);
+	assert_int_equal(put(slots, a, ISOMER_PLACE_TAKE_OVER), -1); /* is current already */
+	SLOTS_ARE(slots, a, a, b);
+	assert_int_equal(put(slots, c, ISOMER_PLACE_TAKE_OVER), 3);
+	SLOTS_ARE(slots, c, a, b, c);
+}
+
 static void when_all_standbys_are_taken_slot_0_is_left(void **state)
 {
 	int fds[ISOMER_SLOTS + 1];
@@ -719,6 +738,7 @@ int main(void)
 		netns_test(a_socket_that_sits_there_stays_as_it_is),
 		netns_test(one_socket_may_serve_two_destinations),
 		netns_test(standby_only_leaves_the_current_one),
+		netns_test(taking_over_makes_a_standby_current),
 		netns_test(when_all_standbys_are_taken_slot_0_is_left),
 		netns_test(the_slot_above_the_highest_used_comes_first),
 		netns_test(the_lowest_free_slot_comes_last),

@@ -13,6 +13,7 @@
 
 #include <cmocka.h>
 
+#include "integration/operator.h"
 #include "state/cleanup.h"
 #include "support/net.h"
 #include "support/netns.h"
@@ -392,6 +393,41 @@ static void without_a_dispatcher_commands_say_so(void **state)
 	assert_int_equal(failed, 0);
 }
 
+/* For programs: the message of stderr, on stdout as a document. */
+static void errors_are_json_on_request(void **state)
+{
+	static const struct {
+		const char *args[ARGS_MAX];
+		const char *error; /* as Python writes it */
+	} cases[] = {
+		{ { "status", "--json", "new" }, "2" },
+		{ { "--json", "status", "a/b" }, "None" },
+		{ { "--json", "status", "a\nb" }, "None" },
+		{ { "--json", "status", "\"\\" }, "None" },
+		{ { "--json", "status", "a\xff" }, "None" }, /* no UTF-8 */
+		{ { "--json", "status", "gr\xc3\xbc\xc3\x9f" }, "None" },
+		{ { "--json", "bindings", "--port", "x" }, "None" },
+		{ { "--json", "frobnicate" }, "None" },
+		{ { "--json", "status", "--frobnicate" }, "None" },
+	};
+
+	(void)netns_or_skip(state);
+	load_something();
+	for (size_t i = 0; i < LEN(cases); i++) {
+		CLEANUP(command_done) struct command_result r = run(cases[i].args);
+		CLEANUP_FREE char *message = NULL, *line = NULL;
+
+		assert_int_not_equal(r.status, 0);
+		assert_true(is_one_line(r.err));
+		operator_json_is(r.out, "keys(d)", "error error.message error.errno");
+		operator_json_is(r.out, "d['error']['errno']", cases[i].error);
+		message = operator_json(r.out, "d['error']['message']");
+		assert_true(asprintf(&line, "isomer-loader: %s\n", message) > 0);
+		if (!strstr(cases[i].args[2] ? cases[i].args[2] : "", "\xff"))
+			assert_string_equal(line, r.err);
+	}
+}
+
 /* ---- what is done, and how it is said ---- */
 
 /* Runs the loader, and compares status, stdout and stderr. */
@@ -765,6 +801,7 @@ int main(void)
 		netns_test(bad_options_change_nothing),
 		netns_test(what_is_not_there_or_taken_is_said_and_changes_nothing),
 		netns_test(without_a_dispatcher_commands_say_so),
+		netns_test(errors_are_json_on_request),
 		netns_test(commands_use_the_words_of_the_reference),
 		netns_test(status_shows_sockets_counters_and_grants),
 		netns_test(host_bits_are_cleared_and_said),

@@ -3,6 +3,7 @@
  * system call while others run; nothing is left to chance.
  */
 #include <errno.h>
+#include <limits.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -523,6 +524,79 @@ static void reader_that_was_held_knows_labels_in_the_room_that_was_made(void **s
 	}
 }
 
+/* Does what others let it do; it does not wait for them. */
+static bool attempt(const char *const *argv)
+{
+	CLEANUP(command_done) struct command_result r =
+		command_run(&(struct process_options){ .argv = argv });
+
+	assert_in_range(r.status, 0, 1);
+	return r.status == 0;
+}
+
+/* @t, a `load`, goes on. What stands by then has to stand. */
+static void load_goes_on(const struct netns_fixture *ns, struct traced *t, unsigned int k,
+			 bool bound)
+{
+	CLEANUP(command_done) struct command_result r = traced_finish(t), b = { 0 };
+
+	b = loader("bindings", NULL);
+	if (r.status || b.status || (bound && !strstr(b.out, "10.0.0.1/32")))
+		fail_msg("load held before call %u: %d %s%s\nbindings: %d %s%s", k, r.status, r.out,
+			 r.err, b.status, b.out, b.err);
+	state_check(ns);
+}
+
+static void load_removes_nothing_that_was_upgraded_meanwhile(void **state)
+{
+	const struct netns_fixture *ns = netns_or_skip(state);
+	unsigned int upgrades = 0;
+	bool held = true;
+
+	loader_ok("load", "--max-destinations", "64", NULL);
+	loader_ok("bind", "web", "tcp", "10.0.0.1", "80", NULL);
+	for (unsigned int k = 1; held; k++) {
+		struct traced *t = traced_start(ARGV("load"), SYSCALLS_ALL);
+
+		held = traced_run_to(t, k);
+		upgrades += attempt(ARGV("--wait", "0", "upgrade"));
+		load_goes_on(ns, t, k, true);
+	}
+	assert_in_range(upgrades, 1, UINT_MAX);
+}
+
+/* Leaves a dispatcher that is detached, and not removed. */
+static void unload_half_way(void)
+{
+	struct traced *t = traced_start(ARGV("unload"), SYSCALLS_CHANGING);
+
+	do
+		assert_true(traced_run_to(t, traced_count(t) + 1));
+	while (strncmp(traced_call(t), "rename", 6));
+	traced_kill(t);
+}
+
+static void load_removes_nothing_that_was_loaded_meanwhile(void **state)
+{
+	const struct netns_fixture *ns = netns_or_skip(state);
+	unsigned int n_bound = 0;
+	bool held = true, bound;
+
+	loader_ok("load", "--max-destinations", "64", NULL);
+	for (unsigned int k = 1; held; k++) {
+		struct traced *t;
+
+		unload_half_way();
+		t = traced_start(ARGV("load"), SYSCALLS_CHANGING);
+		held = traced_run_to(t, k);
+		bound = attempt(ARGV("--wait", "0", "load", "--max-destinations", "64")) &&
+			attempt(ARGV("--wait", "0", "bind", "web", "tcp", "10.0.0.1", "80"));
+		load_goes_on(ns, t, k, bound);
+		n_bound += bound;
+	}
+	assert_in_range(n_bound, 1, UINT_MAX);
+}
+
 /* The lock that it waits for may be that of a dispatcher that has gone. */
 static void writer_that_waited_across_a_reload_has_the_new_lock(void **state)
 {
@@ -560,6 +634,8 @@ int main(void)
 		netns_test(bind_that_waited_uses_the_room_that_was_made),
 		netns_test(writer_that_waited_knows_labels_in_the_room_that_was_made),
 		netns_test(reader_that_was_held_knows_labels_in_the_room_that_was_made),
+		netns_test(load_removes_nothing_that_was_upgraded_meanwhile),
+		netns_test(load_removes_nothing_that_was_loaded_meanwhile),
 		netns_test(writer_that_waited_across_a_reload_has_the_new_lock),
 	};
 

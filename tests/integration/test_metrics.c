@@ -320,6 +320,14 @@ static void an_ipv6_address_will_do(void **state)
 	assert_int_equal(process_stop(p, SIGTERM), 0);
 }
 
+static void said_once(struct process *p, const char *text)
+{
+	const char *said = process_stderr(p);
+
+	if (strncmp(said, text, strlen(text)) != 0 || strchr(said, '\n')[1])
+		fail_msg("should say once '%s', says '%s'", text, said);
+}
+
 /* A scrape without a dispatcher counts as an error, and the next one with a dispatcher works. */
 static void it_survives_unload_and_load(void **state)
 {
@@ -343,10 +351,7 @@ static void it_survives_unload_and_load(void **state)
 		snprintf(line, sizeof(line), "isomer_collection_errors_total %d", i);
 		has_line(a->body, line);
 	}
-	/* Said once. */
-	assert_string_equal(process_stderr(p),
-			    "isomer-loader: no dispatcher is loaded in /proc/self/ns/net: run "
-			    "'isomer-loader load'\n");
+	said_once(p, "isomer-loader: no dispatcher is loaded in /proc/self/ns/net");
 
 	loader_ok(OPERATOR_LOAD, NULL);
 	loader_ok("bind", "foo", "tcp", "127.1.0.0/16", "80", NULL);

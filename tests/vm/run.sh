@@ -133,7 +133,7 @@ run_machine() {
 
 # clean_up TMP: ends the machine, if any still runs, and waits for its end.
 clean_up() {
-	[[ -z $machine ]] || kill "$machine" 2>/dev/null || true
+	[[ -z ${machine-} ]] || kill "$machine" 2>/dev/null || true
 	wait
 	rm -rf "$1"
 }
