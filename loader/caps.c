@@ -2,6 +2,8 @@
 #include "loader/caps.h"
 
 #include <errno.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/capability.h>
 
 #include "state/cleanup.h"
@@ -42,4 +44,25 @@ int caps_limit(uint64_t keep)
 	if (r < 0)
 		return r;
 	return cap_set_proc(want) < 0 ? -errno : 0;
+}
+
+void caps_missing(uint64_t wanted, char ret[CAPS_TEXT_SIZE])
+{
+	CLEANUP(caps_freep) cap_t have = cap_get_proc();
+	size_t used = 0;
+
+	ret[0] = '\0';
+	for (cap_value_t cap = 0; have && cap < 64 && CAP_IS_SUPPORTED(cap); cap++) {
+		cap_flag_value_t permitted;
+		char *name;
+
+		if (!(wanted & CAPS(cap)) ||
+		    cap_get_flag(have, cap, CAP_PERMITTED, &permitted) < 0 || permitted == CAP_SET)
+			continue;
+		name = cap_to_name(cap);
+		if (name && used + strlen(name) + 2 < CAPS_TEXT_SIZE)
+			used += (size_t)snprintf(ret + used, CAPS_TEXT_SIZE - used, "%s%s",
+						 used ? " " : "", name);
+		cap_free(name);
+	}
 }

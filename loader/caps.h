@@ -26,3 +26,8 @@
  * a set of CAPS(CAP_…). What the process never had is not added. Returns 0 or -errno.
  */
 int caps_limit(uint64_t keep);
+
+#define CAPS_TEXT_SIZE 512
+
+/** Names those of @wanted that the process does not have, separated by spaces: "" if it has all. */
+void caps_missing(uint64_t wanted, char ret[CAPS_TEXT_SIZE]);

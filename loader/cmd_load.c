@@ -130,12 +130,7 @@ static int run(const struct context *ctx, char **args, int n, const char *const 
 		return EXIT_SUCCESS;
 	}
 	if (r == -EPERM || r == -EACCES)
-		return log_failure(
-			r,
-			"not allowed to load the dispatcher into %s: run as root, or with "
-			"CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON and a BPF filesystem of "
-			"your own",
-			ctx->netns.path);
+		return command_say_not_allowed(ctx, r, "not allowed to load the dispatcher");
 	if (r < 0)
 		return log_failure(r, "cannot load the dispatcher into %s: %m", ctx->netns.path);
 

@@ -6,12 +6,24 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "loader/caps.h"
 #include "loader/labels.h"
 #include "loader/log.h"
+
+int command_say_not_allowed(const struct context *ctx, int r, const char *what)
+{
+	char missing[CAPS_TEXT_SIZE];
+
+	caps_missing(ctx->caps, missing);
+	return log_failure(r, "%s: run as root%s%s", what,
+			   *missing ? "; what this command may need and does not have: " : "",
+			   missing);
+}
 
 int command_say_cannot_open(const struct context *ctx, int r, pid_t holder)
 {
 	const char *ns = ctx->netns.path, *bpffs = ctx->bpffs;
+	char text[2 * PATH_MAX + 256];
 
 	switch (r) {
 	case -ENOENT:
@@ -38,17 +50,17 @@ int command_say_cannot_open(const struct context *ctx, int r, pid_t holder)
 			"isomer-loader",
 			ns);
 	case -EPERM:
-		return log_failure(
-			r,
-			"the state of %s below %s belongs to somebody else, or the kernel "
-			"refuses bpf() to this user: run as root",
-			ns, bpffs);
+		snprintf(text, sizeof(text),
+			 "the state of %s below %s belongs to somebody else, or the kernel refuses "
+			 "bpf() to this user",
+			 ns, bpffs);
+		return command_say_not_allowed(ctx, r, text);
 	case -EACCES:
-		return log_failure(
-			r,
-			"the state of %s below %s may not be opened by user %u: run as root, or "
-			"for reading as a member of the state's group",
-			ns, bpffs, (unsigned)geteuid());
+		snprintf(text, sizeof(text),
+			 "the state of %s below %s may not be opened by user %u, who is no member "
+			 "of its group or wants to change it",
+			 ns, bpffs, (unsigned)geteuid());
+		return command_say_not_allowed(ctx, r, text);
 	case -ETIMEDOUT:
 		return log_failure(
 			r,

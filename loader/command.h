@@ -16,7 +16,8 @@
 struct context {
 	struct netns netns;
 	const char *bpffs;
-	bool json; /* results as one JSON document */
+	bool json;     /* results as one JSON document */
+	uint64_t caps; /* that the command may need */
 };
 
 struct command_option {
@@ -42,6 +43,10 @@ struct command {
 extern const struct command cmd_version, cmd_status, cmd_explain, cmd_load, cmd_unload, cmd_upgrade,
 	cmd_bindings, cmd_bind, cmd_unbind, cmd_load_bindings, cmd_metrics, cmd_register,
 	cmd_register_pid, cmd_unregister, cmd_grant, cmd_revoke;
+
+/** Says that the user is not allowed to do it, and which capabilities are missing. Returns
+ * EXIT_FAILURE. */
+int command_say_not_allowed(const struct context *ctx, int r, const char *what);
 
 /** Says why the dispatcher could not be opened. Returns EXIT_FAILURE. */
 int command_say_cannot_open(const struct context *ctx, int r, pid_t holder);

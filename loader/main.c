@@ -193,6 +193,7 @@ static int apply_globals(const struct command *cmd, const struct options *o, str
 
 	ctx->bpffs = o->values[OPTION_BPFFS] ? o->values[OPTION_BPFFS] : ISOMER_BPFFS_DEFAULT;
 	ctx->json = o->values[OPTION_JSON] != NULL;
+	ctx->caps = cmd->caps;
 	if (ctx->json && !cmd->json)
 		return log_usage("%s has no --json", cmd->name);
 	if (o->values[OPTION_WAIT])
