@@ -36,12 +36,33 @@ static void print_json(const char *message, int error)
 
 #define MESSAGE_SIZE 4096
 
-/* What a message quotes may hold anything; one line must stay one, and a terminal unimpressed. */
+/* Length of the UTF-8 character at @c, 0 if there is none, or one that a terminal obeys. */
+static size_t printable(const unsigned char *c)
+{
+	size_t len = *c < 0x80                 ? 1
+		     : *c >= 0xc2 && *c < 0xe0 ? 2
+		     : *c >= 0xe0 && *c < 0xf0 ? 3
+		     : *c >= 0xf0 && *c < 0xf5 ? 4
+					       : 0;
+
+	if (*c < ' ' || *c == 0x7f || (*c == 0xc2 && c[1] < 0xa0))
+		return 0;
+	for (size_t i = 1; i < len; i++)
+		if ((c[i] & 0xc0) != 0x80)
+			return 0;
+	return len;
+}
+
+/* What a message quotes may hold anything; one line must stay one, and JSON be UTF-8. */
 static void defuse(char *message)
 {
-	for (unsigned char *c = (unsigned char *)message; *c; c++)
-		if (*c < ' ' || *c == 0x7f || (*c == 0xc2 && c[1] >= 0x80 && c[1] < 0xa0))
-			*c = '?';
+	for (size_t i = 0; message[i];) {
+		size_t len = printable((unsigned char *)message + i);
+
+		if (len == 0)
+			message[i] = '?';
+		i += len ? len : 1;
+	}
 }
 
 /* @error: errno of a failure, 0 for wrong usage, -1 for a notice. */

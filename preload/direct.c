@@ -170,7 +170,8 @@ static int register_in(const struct request *r, const struct isomer_state *st, s
 		error = put(r, fd, domain, &ret->ambiguous, &ret->slots[i]);
 		if (error < 0)
 			return fail(ret_failure, FAILURE_SLOTS, error, st->info.netns_inode);
-		if (isomer_slots_check(st, r->label, domain, r->s->protocol, fd) != -ESTALE)
+		error = isomer_slots_check(st, r->label, domain, r->s->protocol, fd);
+		if (error != -ESTALE && error != -ENOENT) /* the latter is told by open_slots() */
 			return 0;
 	}
 	return fail(ret_failure, FAILURE_SLOTS, -ESTALE, st->info.netns_inode);

@@ -23,7 +23,9 @@ struct about {
 
 int failure_errno(const struct failure *f)
 {
-	return f->error == -ENOENT ? ENOENT : EACCES;
+	bool not_there = f->stage == FAILURE_STATE || f->stage == FAILURE_LABEL;
+
+	return not_there && f->error == -ENOENT ? ENOENT : EACCES;
 }
 
 /* "isomer-loader", with what makes it find the same state. */
@@ -138,7 +140,7 @@ static void explain_denied(struct report *line, const struct about *a, const cha
 static void explain_state(struct report *line, const struct about *a)
 {
 	const char *bpffs = a->config->bpffs;
-	char path[PATH_MAX];
+	char path[ISOMER_FOLDER_SIZE];
 
 	if (isomer_state_path(bpffs, a->f->netns_inode, path) < 0)
 		path[0] = '\0';

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The calls that this library stands in front of, and nothing else. */
 #include <errno.h>
+#include <stdbool.h>
 #include <sys/socket.h>
 
 #include "preload/candidate.h"
@@ -14,9 +15,10 @@ EXPORT int listen(int fd, int backlog)
 {
 	const struct config *config = start_config();
 	int saved = errno, r, ret;
+	bool listens = false;
 
 	if (config) {
-		r = register_before_listen(config, fd);
+		r = register_before_listen(config, fd, &listens);
 		errno = r < 0 ? -r : saved;
 		if (r < 0)
 			return -1;
@@ -29,7 +31,7 @@ EXPORT int listen(int fd, int backlog)
 	saved = errno;
 	r = 0;
 	if (config)
-		r = register_after_listen(config, fd);
+		r = register_after_listen(config, fd, listens);
 	else
 		start_remember(fd);
 	errno = r < 0 ? -r : saved;

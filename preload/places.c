@@ -96,6 +96,26 @@ bool place_alive(const struct place_view *view, const uint64_t slots[ISOMER_SLOT
 	return false;
 }
 
+/* Gives the place its new address, once a seat in it is taken; another thread may be about the same
+ * with another address. */
+static bool take_address(struct place *place, const struct place_view *view, uint64_t address,
+			 unsigned index)
+{
+	uint64_t seen = view->address;
+
+	if (seen == address)
+		return atomic_load(&place->address) == address;
+	if (!atomic_compare_exchange_strong(&place->address, &seen, address))
+		return false;
+	for (unsigned i = 0; i < PLACE_SOCKETS; i++) {
+		if (i == index || atomic_load(&place->sockets[i]) == view->sockets[i])
+			continue;
+		atomic_store(&place->address, view->address);
+		return false;
+	}
+	return true;
+}
+
 enum place_claim place_claim(struct place *place, const struct place_view *view,
 			     const uint64_t slots[ISOMER_SLOTS], uint64_t address, uint64_t cookie,
 			     unsigned *ret_index)
@@ -105,8 +125,6 @@ enum place_claim place_claim(struct place *place, const struct place_view *view,
 
 	if (seen != address && seen != 0 && others)
 		return PLACE_OTHER;
-	if (seen != address && !atomic_compare_exchange_strong(&place->address, &seen, address))
-		return PLACE_CHANGED;
 	for (unsigned i = 0; i < PLACE_SOCKETS; i++)
 		if (view->sockets[i] == cookie)
 			return PLACE_KEPT;
@@ -117,6 +135,10 @@ enum place_claim place_claim(struct place *place, const struct place_view *view,
 			continue;
 		if (!atomic_compare_exchange_strong(&place->sockets[i], &seen, pending()))
 			return PLACE_CHANGED;
+		if (!take_address(place, view, address, i)) {
+			place_settle(place, i, 0);
+			return PLACE_CHANGED;
+		}
 		*ret_index = i;
 		return others ? PLACE_FURTHER : PLACE_FIRST;
 	}

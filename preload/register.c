@@ -85,8 +85,8 @@ static void report_other_port(const struct request *r)
 	report_begin(&line);
 	describe_socket(&line, r->s);
 	report_add(&line,
-		   " is not registered: by ISOMER_LABEL alone '%s' gets the first %s port of the "
-		   "process, which is another; set ISOMER_RULES, as in 'LABEL=%s:*:%u'",
+		   " is not registered: by ISOMER_LABEL alone '%s' gets the first %s address and "
+		   "port of the process, which is another; set ISOMER_RULES, as in 'LABEL=%s:*:%u'",
 		   r->label, protocol, isomer_protocol_name(r->s->protocol), r->s->port);
 	report_end(&line);
 }
@@ -160,8 +160,10 @@ static int check(const struct config *config, const struct isomer_socket *s, boo
 	return complain(&r, &f, tcp ? ", listen() is refused" : ", bind() is refused");
 }
 
-int register_before_listen(const struct config *config, int fd)
+int register_before_listen(const struct config *config, int fd, bool *ret_listens)
 {
+	int listens = 0;
+	socklen_t len = sizeof(listens);
 	struct isomer_socket s;
 	bool mptcp;
 	GUARD();
@@ -170,7 +172,19 @@ int register_before_listen(const struct config *config, int fd)
 		return 0;
 	if (isomer_socket_look(fd, &s, &mptcp) < 0 || s.protocol != IPPROTO_TCP)
 		return 0;
+	(void)getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &len);
+	*ret_listens = listens;
 	return check(config, &s, mptcp);
+}
+
+/* bind() is for UDP: a TCP socket, which nothing comes of yet, costs one system call, and one that
+ * sandboxes are likely to allow. */
+static bool is_datagram(int fd)
+{
+	socklen_t len = sizeof(int);
+	int type;
+
+	return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 && type == SOCK_DGRAM;
 }
 
 int register_before_bind(const struct config *config, int fd, const struct sockaddr *addr,
@@ -180,7 +194,7 @@ int register_before_bind(const struct config *config, int fd, const struct socka
 	bool mptcp;
 	GUARD();
 
-	if (config->on_error != CONFIG_FAIL)
+	if (config->on_error != CONFIG_FAIL || !is_datagram(fd))
 		return 0;
 	if (isomer_socket_look(fd, &s, &mptcp) < 0 || s.protocol != IPPROTO_UDP)
 		return 0;
@@ -227,7 +241,7 @@ static bool inspect(int fd, uint8_t protocol, struct isomer_socket *ret, bool *r
 	return r == 0 && (protocol == 0 || ret->protocol == protocol);
 }
 
-int register_after_listen(const struct config *config, int fd)
+int register_after_listen(const struct config *config, int fd, bool listened)
 {
 	struct isomer_socket s;
 	struct request r = { .config = config, .s = &s, .fd = fd };
@@ -237,8 +251,10 @@ int register_after_listen(const struct config *config, int fd)
 
 	if (!inspect(fd, IPPROTO_TCP, &s, &mptcp))
 		return 0;
-	ret = register_socket(&r, mptcp, ", the listener is shut down");
-	if (ret < 0)
+	/* One that listened before may be others' too. */
+	ret = register_socket(&r, mptcp,
+			      listened ? ", listen() fails" : ", the listener is shut down");
+	if (ret < 0 && !listened)
 		shutdown(fd, SHUT_RDWR);
 	return ret;
 }
@@ -252,7 +268,8 @@ int register_after_bind(const struct config *config, int fd, const struct sockad
 	GUARD();
 
 	/* A port that the kernel chose is for sending. */
-	if (candidate_port(addr, len) == 0 || !inspect(fd, IPPROTO_UDP, &s, &mptcp))
+	if (candidate_port(addr, len) == 0 || !is_datagram(fd) ||
+	    !inspect(fd, IPPROTO_UDP, &s, &mptcp))
 		return 0;
 	return register_socket(&r, false, ", bind() fails though the address is taken");
 }

@@ -14,12 +14,15 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <sys/socket.h>
 
 #include "preload/config.h"
 
-int register_before_listen(const struct config *config, int fd);
-int register_after_listen(const struct config *config, int fd);
+/* @ret_listens, @listened: did it listen already? Then it may be others' too, and is not shut down
+ * for what goes wrong. */
+int register_before_listen(const struct config *config, int fd, bool *ret_listens);
+int register_after_listen(const struct config *config, int fd, bool listened);
 
 int register_before_bind(const struct config *config, int fd, const struct sockaddr *addr,
 			 socklen_t len);

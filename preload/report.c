@@ -142,21 +142,16 @@ void report_begin(struct report *line)
 }
 
 /* Descriptor 2 is not stderr for ever. Programs that close everything at start get it for a
- * listener, a data file or a pipe to themselves, where a line of text would do harm. It is taken
- * for stderr when it is what it was at start, a terminal or /dev/null, or a file that can only be
- * appended to, as logs are opened. */
+ * listener, a data file, a device or a pipe to themselves, where a line of text would do harm. It
+ * is taken for stderr when it is what it was at start, or a terminal. */
 static bool is_stderr(void)
 {
 	struct stat sb;
 
-	if (fstat(STDERR_FILENO, &sb) < 0)
+	if (!self.open || fstat(STDERR_FILENO, &sb) < 0)
 		return false;
-	if (S_ISCHR(sb.st_mode))
-		return true;
-	if (S_ISREG(sb.st_mode) && (fcntl(STDERR_FILENO, F_GETFL) & O_APPEND))
-		return true;
-	return (S_ISREG(sb.st_mode) || S_ISFIFO(sb.st_mode) || S_ISSOCK(sb.st_mode)) && self.open &&
-	       sb.st_dev == self.dev && sb.st_ino == self.ino;
+	return (sb.st_dev == self.dev && sb.st_ino == self.ino) ||
+	       (S_ISCHR(sb.st_mode) && isatty(STDERR_FILENO));
 }
 
 /* A server must not stop because nobody reads its stderr. */
@@ -167,21 +162,28 @@ static bool has_room(void)
 	return poll(&p, 1, 0) == 1 && (p.revents & POLLOUT);
 }
 
-/* Nor die of SIGPIPE for a line that it did not write itself. */
-static void write_without_sigpipe(const char *text, size_t len)
+/* Nor die or stop for a line that it did not write itself: of SIGPIPE, of SIGXFSZ (a log at its
+ * RLIMIT_FSIZE), of SIGTTOU (a terminal with `stty tostop`; not sent while it is blocked). */
+static void write_without_signals(const char *text, size_t len)
 {
 	static const struct timespec now = { 0 };
-	sigset_t pipe, before, pending;
-	ssize_t n;
+	sigset_t set, before, pending;
+	int signal = 0;
 
-	sigemptyset(&pipe);
-	sigaddset(&pipe, SIGPIPE);
-	if (sigpending(&pending) < 0 || pthread_sigmask(SIG_BLOCK, &pipe, &before) != 0)
+	sigemptyset(&set);
+	sigaddset(&set, SIGPIPE);
+	sigaddset(&set, SIGXFSZ);
+	sigaddset(&set, SIGTTOU);
+	if (sigpending(&pending) < 0 || pthread_sigmask(SIG_BLOCK, &set, &before) != 0)
 		return;
 
-	n = write(STDERR_FILENO, text, len);
-	if (n < 0 && errno == EPIPE && !sigismember(&pending, SIGPIPE))
-		sigtimedwait(&pipe, NULL, &now); /* takes ours away */
+	if (write(STDERR_FILENO, text, len) < 0)
+		signal = errno == EPIPE ? SIGPIPE : errno == EFBIG ? SIGXFSZ : 0;
+	if (signal && !sigismember(&pending, signal)) {
+		sigemptyset(&set);
+		sigaddset(&set, signal);
+		sigtimedwait(&set, NULL, &now); /* takes ours away */
+	}
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
@@ -191,7 +193,7 @@ void report_end(struct report *line)
 
 	line->text[line->len++] = '\n'; /* add_char() leaves room */
 	if (is_stderr() && has_room())
-		write_without_sigpipe(line->text, line->len);
+		write_without_signals(line->text, line->len);
 	errno = saved;
 }
 

@@ -4,7 +4,6 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <stdatomic.h>
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -107,6 +106,29 @@ void start_remember(int fd)
 
 /* --- ISOMER_INHERIT=0 ------------------------------------------------------------------------ */
 
+/* Not getenv() and unsetenv(): bash and others export functions of these names, which know nothing
+ * at that time. */
+static char *variable_value(const char *name)
+{
+	size_t len = strlen(name);
+
+	for (char **entry = environ; *entry; entry++)
+		if (!strncmp(*entry, name, len) && (*entry)[len] == '=')
+			return *entry + len + 1;
+	return NULL;
+}
+
+static void leave_variable(const char *name)
+{
+	size_t len = strlen(name);
+	char **to = environ;
+
+	for (char **from = environ; *from; from++)
+		if (strncmp(*from, name, len) || (*from)[len] != '=')
+			*to++ = *from;
+	*to = NULL;
+}
+
 static const char *base_name(const char *path, size_t len)
 {
 	const char *slash = memrchr(path, '/', len);
@@ -129,7 +151,7 @@ static bool is_self(const char *entry, size_t len)
 /* Takes this library out of LD_PRELOAD, in place: what is left is never longer. */
 static void leave_preload(void)
 {
-	char *value = getenv("LD_PRELOAD"), *end = value;
+	char *value = variable_value("LD_PRELOAD"), *end = value;
 
 	if (!value)
 		return;
@@ -145,7 +167,7 @@ static void leave_preload(void)
 	}
 	*end = '\0';
 	if (value[strspn(value, " :")] == '\0')
-		unsetenv("LD_PRELOAD");
+		leave_variable("LD_PRELOAD");
 }
 
 static void leave_environment(void)
@@ -156,7 +178,7 @@ static void leave_environment(void)
 	};
 
 	for (size_t i = 0; i < sizeof(variables) / sizeof(*variables); i++)
-		unsetenv(variables[i]);
+		leave_variable(variables[i]);
 	leave_preload();
 }
 

@@ -28,7 +28,7 @@ int isomer_slots_name(const char *label, uint8_t domain, uint8_t protocol,
 static int open_pin(const struct isomer_state *st, const char *label, uint8_t domain,
 		    uint8_t protocol, uint32_t flags, int *ret_fd)
 {
-	char path[PATH_MAX], name[ISOMER_SLOTS_NAME_SIZE];
+	char path[ISOMER_PATH_SIZE], name[ISOMER_SLOTS_NAME_SIZE];
 	int r;
 
 	r = isomer_slots_name(label, domain, protocol, name);

@@ -16,19 +16,20 @@
 #define BPF_FS_MAGIC 0xcafe4a11
 #endif
 
-int isomer_state_path(const char *bpffs, uint64_t netns_inode, char ret_path[PATH_MAX])
+int isomer_state_path(const char *bpffs, uint64_t netns_inode, char ret_path[ISOMER_FOLDER_SIZE])
 {
-	int n = snprintf(ret_path, PATH_MAX, "%s/%llu" ISOMER_FOLDER_SUFFIX, bpffs,
+	int n = snprintf(ret_path, ISOMER_FOLDER_SIZE, "%s/%llu" ISOMER_FOLDER_SUFFIX, bpffs,
 			 (unsigned long long)netns_inode);
 
-	return n < 0 || n >= PATH_MAX ? -ENAMETOOLONG : 0;
+	return n < 0 || n >= ISOMER_FOLDER_SIZE ? -ENAMETOOLONG : 0;
 }
 
-int isomer_state_file(const struct isomer_state *st, const char *name, char ret_path[PATH_MAX])
+int isomer_state_file(const struct isomer_state *st, const char *name,
+		      char ret_path[ISOMER_PATH_SIZE])
 {
-	int n = snprintf(ret_path, PATH_MAX, "%s/%s", st->path, name);
+	int n = snprintf(ret_path, ISOMER_PATH_SIZE, "%s/%s", st->path, name);
 
-	return n < 0 || n >= PATH_MAX ? -ENAMETOOLONG : 0;
+	return n < 0 || n >= ISOMER_PATH_SIZE ? -ENAMETOOLONG : 0;
 }
 
 int isomer_netns_inode(const char *path, uint64_t *ret_inode)
@@ -71,7 +72,7 @@ static int read_info(const struct isomer_state *st, struct isomer_info *ret)
 {
 	CLEANUP_FD int fd = -1;
 	struct bpf_map_info map;
-	char path[PATH_MAX];
+	char path[ISOMER_PATH_SIZE];
 	uint32_t key = 0;
 	int r;
 

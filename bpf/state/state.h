@@ -2,7 +2,6 @@
 /* The state folder of a dispatcher as everybody may see it: <bpffs>/<netns inode>_dispatcher/. */
 #pragma once
 
-#include <limits.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -10,17 +9,23 @@
 
 #define ISOMER_BPFFS_DEFAULT "/sys/fs/bpf"
 
+/* Of a state folder, and of a file in it, with the terminating NUL. Less than PATH_MAX: guests have
+ * threads with 16 KiB of stack. */
+#define ISOMER_FOLDER_SIZE 512
+#define ISOMER_PATH_SIZE   1024
+
 /** A state folder that was found good. Holds no descriptor: nothing to release. */
 struct isomer_state {
-	char path[PATH_MAX];
+	char path[ISOMER_FOLDER_SIZE];
 	struct isomer_info info;
 };
 
 /** Writes "<bpffs>/<inode>_dispatcher". Returns 0 or -ENAMETOOLONG. */
-int isomer_state_path(const char *bpffs, uint64_t netns_inode, char ret_path[PATH_MAX]);
+int isomer_state_path(const char *bpffs, uint64_t netns_inode, char ret_path[ISOMER_FOLDER_SIZE]);
 
 /** Writes the folder's path with "/<name>" behind it. Returns 0 or -ENAMETOOLONG. */
-int isomer_state_file(const struct isomer_state *st, const char *name, char ret_path[PATH_MAX]);
+int isomer_state_file(const struct isomer_state *st, const char *name,
+		      char ret_path[ISOMER_PATH_SIZE]);
 
 /** Inode of the network namespace at @path, NULL: of the calling thread. */
 int isomer_netns_inode(const char *path, uint64_t *ret_inode);

@@ -241,7 +241,7 @@ static void another_descriptor_2_is_not_written_to(void **state)
 	}
 }
 
-static void a_log_file_may_take_the_place_of_stderr(void **state)
+static void a_file_that_took_the_place_of_stderr_gets_no_line(void **state)
 {
 	char name[] = "/tmp/isomer-test-XXXXXX";
 	CLEANUP_FD int file = -1;
@@ -253,8 +253,7 @@ static void a_log_file_may_take_the_place_of_stderr(void **state)
 	assert_int_equal(unlink(name), 0);
 	become_stderr(file);
 	say("hello");
-	assert_int_equal(lseek(file, 0, SEEK_SET), 0);
-	assert_string_equal(read_now(file), line_with("hello"));
+	assert_int_equal(lseek(file, 0, SEEK_END), 0);
 	become_stderr(real_stderr);
 }
 
@@ -313,7 +312,7 @@ int main(void)
 		cmocka_unit_test(a_pending_sigpipe_is_left_alone),
 		cmocka_unit_test(a_full_pipe_does_not_block),
 		cmocka_unit_test(another_descriptor_2_is_not_written_to),
-		cmocka_unit_test(a_log_file_may_take_the_place_of_stderr),
+		cmocka_unit_test(a_file_that_took_the_place_of_stderr_gets_no_line),
 		cmocka_unit_test(a_closed_stderr_is_left_closed),
 		cmocka_unit_test(levels_are_ordered),
 		cmocka_unit_test(the_same_is_said_once),

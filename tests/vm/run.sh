@@ -25,7 +25,7 @@ source_dir=$(cd "$here/../.." && pwd)
 . "$here/kernel.sh"
 
 vm_labels='unit bpf state'
-vm_seconds=480 # a minute or two are normal
+vm_seconds=600 # a minute or two are normal
 vm_memory=2048
 # Programs of this machine: busybox's can do less, and its shell prefers itself to all others.
 vm_programs='/bin/sh /usr/bin/ip /usr/bin/ss /usr/bin/nc'
