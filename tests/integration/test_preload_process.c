@@ -149,6 +149,41 @@ static void threads_may_listen_at_once(void **state)
 	assert_int_equal(guest_sockets(ns, AF_INET, IPPROTO_TCP), 0);
 }
 
+/* Sanitizers need more than there is. */
+static void a_thread_with_the_smallest_stack_may_listen(void **state)
+{
+	struct process *p;
+
+	(void)netns_or_skip(state);
+#ifndef __SANITIZE_ADDRESS__
+	guest_dispatcher();
+	p = guest_start(&foo, "small_stack", "8080", NULL);
+	guest_serves("127.0.0.9", 4321, "small");
+	guest_serves("::1", 4321, "small");
+	process_stop(p, SIGTERM);
+#else
+	(void)p;
+#endif
+}
+
+static void children_of_bash_inherit_nothing_when_they_should_not(void **state)
+{
+	static const char *const argv[] = { "bash", "-c", "env", NULL };
+	const char *const env[] = { "LD_PRELOAD", "ISOMER_LABEL=foo", "ISOMER_INHERIT=0", NULL };
+	CLEANUP(command_done) struct command_result r = { 0 };
+	char preload[PATH_MAX + 16];
+	const char *set[sizeof(env) / sizeof(*env)];
+
+	(void)netns_or_skip(state);
+	snprintf(preload, sizeof(preload), "LD_PRELOAD=%s", preload_path());
+	memcpy(set, env, sizeof(set));
+	set[0] = preload;
+	r = command_run(&(struct process_options){ .argv = argv, .env = set });
+	assert_int_equal(r.status, 0);
+	assert_null(strstr(r.out, "ISOMER_"));
+	assert_null(strstr(r.out, "LD_PRELOAD"));
+}
+
 static void a_thread_that_is_being_cancelled_may_listen(void **state)
 {
 	struct process *p;
@@ -353,6 +388,8 @@ int main(void)
 		netns_test(a_daemon_may_close_all_descriptors),
 		netns_test(a_daemon_without_a_dispatcher_just_runs),
 		netns_test(threads_may_listen_at_once),
+		netns_test(a_thread_with_the_smallest_stack_may_listen),
+		netns_test(children_of_bash_inherit_nothing_when_they_should_not),
 		netns_test(a_thread_that_is_being_cancelled_may_listen),
 		netns_test(children_of_a_threaded_process_may_listen),
 		netns_test(a_fork_during_the_start_leaves_a_working_child),

@@ -2,7 +2,7 @@
 
 # Programs and libraries that know nothing about isomer: no flags of ours, no sanitizer.
 set(guests ${CMAKE_CURRENT_BINARY_DIR}/guests)
-foreach(guest attacker daemon early forks inherits server threads)
+foreach(guest attacker daemon early forks inherits server small_stack threads)
   add_executable(guest_${guest} ${CMAKE_CURRENT_LIST_DIR}/guests/${guest}.c)
   list(APPEND guest_targets guest_${guest})
 endforeach()
@@ -49,6 +49,7 @@ isomer_add_test(test_register integration isomer_test_operator)
 isomer_add_test(test_metrics integration isomer_test_operator)
 isomer_add_test(test_explain integration isomer_test_operator)
 isomer_add_test(test_json integration isomer_test_operator)
+isomer_add_test(test_reference_faults integration isomer_test_operator)
 isomer_add_test(test_grants integration isomer_test_guests)
 isomer_add_test(test_scale integration isomer_loader_core)
 isomer_add_test(test_isolation integration)

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -257,6 +258,24 @@ static void a_file_that_took_the_place_of_stderr_gets_no_line(void **state)
 	become_stderr(real_stderr);
 }
 
+static void a_full_log_does_not_end_the_process(void **state)
+{
+	char name[] = "/tmp/isomer-test-XXXXXX";
+	CLEANUP_FD int file = mkostemp(name, O_CLOEXEC);
+	struct rlimit before, none;
+
+	(void)state;
+	assert_int_equal(unlink(name), 0);
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+	none = (struct rlimit){ 0, before.rlim_max };
+	become_stderr(file);
+	report_start(REPORT_WARN);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &none), 0);
+	say("hello"); /* SIGXFSZ */
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+	become_stderr(real_stderr);
+}
+
 static void a_closed_stderr_is_left_closed(void **state)
 {
 	(void)state;
@@ -313,6 +332,7 @@ int main(void)
 		cmocka_unit_test(a_full_pipe_does_not_block),
 		cmocka_unit_test(another_descriptor_2_is_not_written_to),
 		cmocka_unit_test(a_file_that_took_the_place_of_stderr_gets_no_line),
+		cmocka_unit_test(a_full_log_does_not_end_the_process),
 		cmocka_unit_test(a_closed_stderr_is_left_closed),
 		cmocka_unit_test(levels_are_ordered),
 		cmocka_unit_test(the_same_is_said_once),
