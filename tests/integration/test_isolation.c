@@ -299,6 +299,53 @@ static void a_socket_of_another_namespace_is_refused(void **state)
 	second_done(&s);
 }
 
+/* ---- where the promise ends ---- */
+
+static void connect_to(int fd, const char *ip, uint16_t port)
+{
+	struct sockaddr_storage addr;
+	socklen_t len = net_address(ip, port, &addr);
+
+	assert_return_code(connect(fd, (struct sockaddr *)&addr, len), errno);
+}
+
+static void send_one(int fd)
+{
+	assert_int_equal(send(fd, "x", 1, 0), 1);
+}
+
+/* docs/security.md: the kernel looks for connected sockets before it asks any dispatcher. Of one
+ * remote address and port, and no other. */
+static void a_connected_socket_on_a_bound_address_comes_first(void **state)
+{
+	CLEANUP_FD int server = -1, rival = -1, client = -1, other = -1;
+	char pid[16], byte;
+
+	(void)netns_or_skip(state);
+	loader_ok("load", "--max-destinations", "64", NULL);
+	loader_ok("bind", "foo", "udp", "127.0.0.2", "5353", NULL);
+	server = udp_bind("127.0.0.1", 1053);
+	snprintf(pid, sizeof(pid), "%d", (int)getpid());
+	loader_ok("register-pid", pid, "foo", "udp", "127.0.0.1", "1053", NULL);
+
+	client = udp_bind("127.0.0.1", 4000);
+	other = udp_bind("127.0.0.1", 4001);
+	connect_to(client, "127.0.0.2", 5353);
+	connect_to(other, "127.0.0.2", 5353);
+	rival = udp_bind("127.0.0.2", 5353);
+	send_one(client);
+	assert_true(net_readable(server, NET_TIMEOUT_MS)); /* bound alone it gets nothing */
+	assert_false(net_readable(rival, 0));
+	assert_int_equal(recv(server, &byte, 1, 0), 1);
+
+	connect_to(rival, "127.0.0.1", 4000);
+	send_one(client);
+	assert_true(net_readable(rival, NET_TIMEOUT_MS));
+	assert_false(net_readable(server, 0));
+	send_one(other);
+	assert_true(net_readable(server, NET_TIMEOUT_MS));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -307,6 +354,7 @@ int main(void)
 		netns_test(namespaces_do_not_touch_each_other),
 		netns_test(a_binding_elsewhere_leaves_plain_servers_here),
 		netns_test(a_socket_of_another_namespace_is_refused),
+		netns_test(a_connected_socket_on_a_bound_address_comes_first),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
