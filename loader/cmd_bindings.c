@@ -8,7 +8,6 @@
 #include "loader/command.h"
 #include "loader/log.h"
 #include "loader/operand.h"
-#include "loader/snapshot.h"
 
 enum { OPTION_LABEL, OPTION_PROTOCOL, OPTION_IP, OPTION_PORT };
 
@@ -77,7 +76,7 @@ static int run(const struct context *ctx, char **args, int n, const char *const 
 	CLEANUP(dispatcher_close) struct dispatcher d = DISPATCHER_NONE;
 	CLEANUP(snapshot_done) struct snapshot s = SNAPSHOT_NONE;
 	struct filter filter;
-	int r, status;
+	int status;
 
 	(void)args;
 	(void)n;
@@ -85,11 +84,8 @@ static int run(const struct context *ctx, char **args, int n, const char *const 
 	status = parse(values, &filter);
 	if (status)
 		return status;
-	if (command_open_for_reading(ctx, &d) < 0)
+	if (command_take_snapshot(ctx, &d, &s) < 0)
 		return EXIT_FAILURE;
-	r = snapshot_read(&d, &s);
-	if (r < 0)
-		return log_failure(r, "cannot read the bindings of %s: %m", ctx->netns.path);
 
 	snapshot_filter(&s, matches, &filter);
 	if (ctx->json)

@@ -153,6 +153,8 @@ static void print_kernel(const struct explanation *e)
 
 	if (e->kernel_error == -EOPNOTSUPP)
 		printf("kernel: cannot be asked (Linux 5.13 and newer can)\n");
+	else if (e->kernel_error == -EBUSY)
+		printf("kernel: a member of a SO_REUSEPORT group, which it does not name\n");
 	else if (e->kernel_error)
 		printf("kernel: cannot be asked: %s\n", strerror(-e->kernel_error));
 	else if (e->kernel.socket)
@@ -223,10 +225,11 @@ static void json_kernel(struct json *j, const struct explanation *e)
 	snprintf(cookie, sizeof(cookie), "sk:%" PRIx64, e->kernel.socket);
 	json_object(j, "kernel");
 	json_text(j, "verdict",
-		  e->kernel_error    ? NULL
-		  : e->kernel.socket ? "socket"
-		  : e->kernel.drop   ? "drop"
-				     : "ordinary");
+		  e->kernel_error == -EBUSY ? "socket"
+		  : e->kernel_error         ? NULL
+		  : e->kernel.socket        ? "socket"
+		  : e->kernel.drop          ? "drop"
+					    : "ordinary");
 	json_text(j, "socket", !e->kernel_error && e->kernel.socket ? cookie : NULL);
 	json_text(j, "judgement", verdict_text(explanation_judge(e)));
 	json_close_object(j);
@@ -267,7 +270,6 @@ static int print_json(const struct question *q, const struct explanation *e)
 
 static int run(const struct context *ctx, char **args, int n, const char *const *values)
 {
-	CLEANUP(dispatcher_close) struct dispatcher d = DISPATCHER_NONE;
 	CLEANUP(explanation_done) struct explanation e = EXPLANATION_NONE;
 	struct question q = { .connected = 0 };
 	int r, status;
@@ -277,18 +279,19 @@ static int run(const struct context *ctx, char **args, int n, const char *const 
 	status = parse(args, n, &q);
 	if (status)
 		return status;
-	if (command_open_for_reading(ctx, &d) < 0)
-		return EXIT_FAILURE;
-	r = explanation_make(&d, &q.target, &e);
+	r = explanation_make(ctx->bpffs, &ctx->netns, &q.target, &e);
 	if (r < 0)
-		return log_failure(r, "cannot read the state of %s: %m", ctx->netns.path);
+		return command_say_cannot_open(ctx, r, 0);
 	if (q.has_source)
 		q.connected = connections_find(&q.target, &q.source, q.source_port);
 
 	status = ctx->json ? print_json(&q, &e) : print_text(&q, &e);
-	if (status == 0 && explanation_judge(&e) == VERDICT_DIFFERS)
-		return log_failure(-EIO, "the kernel's verdict differs from what the bindings say, "
-					 "four times: another program, or a fault of isomer");
+	if (status == 0 && explanation_judge(&e) == VERDICT_DIFFERS) {
+		/* In JSON the document has said so. */
+		log_notice("the kernel's verdict differs from what the bindings say, four times: "
+			   "another program, or a fault of isomer");
+		return EXIT_FAILURE;
+	}
 	return status;
 }
 

@@ -130,7 +130,8 @@ static int run(const struct context *ctx, char **args, int n, const char *const 
 		return EXIT_SUCCESS;
 	}
 	if (r == -EPERM || r == -EACCES)
-		return command_say_not_allowed(ctx, r, "not allowed to load the dispatcher");
+		return command_say_not_allowed(ctx, r,
+					       "not allowed to load the dispatcher: run as root");
 	if (r < 0)
 		return log_failure(r, "cannot load the dispatcher into %s: %m", ctx->netns.path);
 

@@ -51,9 +51,7 @@ static int collect(const struct context *ctx, struct collection *ret)
 	int r;
 
 	*ret = (struct collection){ .d = DISPATCHER_NONE };
-	r = dispatcher_open(ctx->bpffs, &ctx->netns, DISPATCHER_READ, &ret->d, NULL);
-	if (r == 0)
-		r = snapshot_read(&ret->d, &ret->snapshot);
+	r = snapshot_take(ctx->bpffs, &ctx->netns, &ret->d, &ret->snapshot);
 	if (r == 0)
 		r = overview_read(&ret->d, &ret->snapshot, NULL, &ret->overview);
 	return r;

@@ -10,6 +10,7 @@
 #include "loader/netns.h"
 #include "loader/operand.h"
 #include "loader/registration.h"
+#include "state/label.h"
 
 /* sd_listen_fds(3) */
 #define LISTEN_FDS_START 3
@@ -55,6 +56,10 @@ static int split_names(char *copy, size_t n, const char **ret)
 			ret[found] = name;
 		name = end;
 	}
+	for (size_t i = 0; found == n && i < n; i++)
+		if (isomer_label_check(ret[i]) < 0)
+			return log_failure(-EINVAL, "LISTEN_FDNAMES: label '%s' is not valid",
+					   ret[i]);
 	if (found != n)
 		return log_failure(-EINVAL, "LISTEN_FDNAMES has %zu names for %zu sockets", found,
 				   n);
@@ -135,8 +140,8 @@ static int run(const struct context *ctx, char **args, int n_args, const char *c
 		return log_failure(-ENOMEM, "cannot register: %m");
 
 	status = fdnames ? split_names(names, n, labels) : label_all(args[0], n, labels);
-	for (size_t i = 0; status == 0 && i < n; i++)
-		status = operand_label(labels[i]);
+	if (status == 0 && !fdnames)
+		status = operand_label(args[0]);
 	if (status == 0)
 		status = inspect(ctx, labels, n, list);
 	return status ? status : registrations_run(ctx, list, n);

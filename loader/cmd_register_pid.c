@@ -160,6 +160,8 @@ static int check_namespace(const struct context *ctx, pid_t pid)
 	r = isomer_netns_inode(path, &inode);
 	if (r == -ENOENT)
 		return log_failure(r, "there is no process %d", (int)pid);
+	if (r == -EACCES || r == -EPERM)
+		return log_failure(r, "not allowed to look into process %d: run as root", (int)pid);
 	if (r < 0)
 		return log_failure(r, "cannot tell the network namespace of process %d: %m",
 				   (int)pid);

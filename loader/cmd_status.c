@@ -39,11 +39,8 @@ static int run(const struct context *ctx, char **args, int n, const char *const 
 	status = label ? operand_label(label) : 0;
 	if (status)
 		return status;
-	if (command_open_for_reading(ctx, &d) < 0)
+	if (command_take_snapshot(ctx, &d, &s) < 0)
 		return EXIT_FAILURE;
-	r = snapshot_read(&d, &s);
-	if (r < 0)
-		return log_failure(r, "cannot read the state of %s: %m", ctx->netns.path);
 	if (label && !destinations_find(&s.destinations, label, AF_INET, IPPROTO_TCP))
 		return log_failure(-ENOENT, "there is no label '%s'", label);
 	r = overview_read(&d, &s, label, &o);

@@ -15,7 +15,7 @@ int command_say_not_allowed(const struct context *ctx, int r, const char *what)
 	char missing[CAPS_TEXT_SIZE];
 
 	caps_missing(ctx->caps, missing);
-	return log_failure(r, "%s: run as root%s%s", what,
+	return log_failure(r, "%s%s%s", what,
 			   *missing ? "; what this command may need and does not have: " : "",
 			   missing);
 }
@@ -52,13 +52,13 @@ int command_say_cannot_open(const struct context *ctx, int r, pid_t holder)
 	case -EPERM:
 		snprintf(text, sizeof(text),
 			 "the state of %s below %s belongs to somebody else, or the kernel refuses "
-			 "bpf() to this user",
+			 "bpf() to this user: run as root",
 			 ns, bpffs);
 		return command_say_not_allowed(ctx, r, text);
 	case -EACCES:
 		snprintf(text, sizeof(text),
-			 "the state of %s below %s may not be opened by user %u, who is no member "
-			 "of its group or wants to change it",
+			 "the state of %s below %s may not be opened by user %u: run as root, or "
+			 "for reading as a member of the state's group",
 			 ns, bpffs, (unsigned)geteuid());
 		return command_say_not_allowed(ctx, r, text);
 	case -ETIMEDOUT:
@@ -81,9 +81,9 @@ int command_begin_change(const struct context *ctx, struct change *ret)
 	return r;
 }
 
-int command_open_for_reading(const struct context *ctx, struct dispatcher *ret)
+int command_take_snapshot(const struct context *ctx, struct dispatcher *ret_d, struct snapshot *ret)
 {
-	int r = dispatcher_open(ctx->bpffs, &ctx->netns, DISPATCHER_READ, ret, NULL);
+	int r = snapshot_take(ctx->bpffs, &ctx->netns, ret_d, ret);
 
 	if (r < 0)
 		command_say_cannot_open(ctx, r, 0);

@@ -10,6 +10,7 @@
 #include "loader/change.h"
 #include "loader/json.h"
 #include "loader/netns.h"
+#include "loader/snapshot.h"
 #include "state/cleanup.h"
 
 /* What the global options say. */
@@ -54,8 +55,9 @@ int command_say_cannot_open(const struct context *ctx, int r, pid_t holder);
 /** change_begin(), with a message on failure. Returns 0 or -errno. */
 int command_begin_change(const struct context *ctx, struct change *ret);
 
-/** dispatcher_open() for reading, with a message on failure. Returns 0 or -errno. */
-int command_open_for_reading(const struct context *ctx, struct dispatcher *ret);
+/** snapshot_take(), with a message on failure. Returns 0 or -errno. */
+int command_take_snapshot(const struct context *ctx, struct dispatcher *ret_d,
+			  struct snapshot *ret);
 
 /** Makes the label in the change, with a message on failure. Returns 0 or -errno. */
 int command_create_label(struct change *c, const char *label);

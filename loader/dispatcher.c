@@ -51,8 +51,11 @@ static int check_program(const char *folder, const char *name, uint32_t id)
 	return info.id == id ? 0 : -ESTALE;
 }
 
+/* How often a reader looks again when an upgrade is faster. */
+#define ATTEMPTS 5
+
 /* A link outlives its namespace, and then says that its namespace has inode 0. */
-int dispatcher_check_attached(const char *folder, uint64_t netns_inode)
+static int check_attached(const char *folder, uint64_t netns_inode)
 {
 	CLEANUP_FD int link_fd = -1;
 	struct bpf_link_info link;
@@ -71,6 +74,16 @@ int dispatcher_check_attached(const char *folder, uint64_t netns_inode)
 	r = check_program(folder, ISOMER_PIN_PROGRAM, link.prog_id);
 	if (r == -ESTALE)
 		r = check_program(folder, UPGRADE_DIR "/" ISOMER_PIN_PROGRAM, link.prog_id);
+	return r;
+}
+
+int dispatcher_check_attached(const char *folder, uint64_t netns_inode)
+{
+	int r = -ESTALE;
+
+	/* Link and program are read one after the other. */
+	for (int i = 0; r == -ESTALE && i < ATTEMPTS; i++)
+		r = check_attached(folder, netns_inode);
 	return r;
 }
 
@@ -332,20 +345,36 @@ static int open_locked(const char *bpffs, const struct netns *ns, enum dispatche
 	return open_pins(d, mode);
 }
 
+/* An upgrade to more room puts other maps in place, `info` last. Returns 0, or -EAGAIN when what
+ * was opened may be partly of before. */
+static int check_unchanged(const char *bpffs, const struct netns *ns, const struct dispatcher *d)
+{
+	struct isomer_state now;
+	int r = isomer_state_open(bpffs, ns->inode, &now);
+
+	if (r < 0)
+		return r;
+	return memcmp(&now.info, &d->st.info, sizeof(now.info)) ? -EAGAIN : 0;
+}
+
 int dispatcher_open(const char *bpffs, const struct netns *ns, enum dispatcher_mode mode,
 		    struct dispatcher *ret, pid_t *ret_holder)
 {
-	struct dispatcher d = DISPATCHER_NONE;
-	int r;
+	int r = -EAGAIN;
 
-	r = open_locked(bpffs, ns, mode, &d, ret_holder);
-	if (r < 0) {
+	for (int i = 0; r == -EAGAIN && i < ATTEMPTS; i++) {
+		struct dispatcher d = DISPATCHER_NONE;
+
+		r = open_locked(bpffs, ns, mode, &d, ret_holder);
+		if (r == 0 && mode == DISPATCHER_READ)
+			r = check_unchanged(bpffs, ns, &d);
+		if (r == 0) {
+			*ret = d;
+			return 0;
+		}
 		dispatcher_close(&d);
-		return r;
 	}
-
-	*ret = d;
-	return 0;
+	return r;
 }
 
 void dispatcher_close(struct dispatcher *d)

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "loader/labels.h"
+#include "state/cleanup.h"
 
 #define ATTEMPTS 4
 
@@ -41,22 +42,24 @@ static int read_slots(const struct dispatcher *d, struct explanation *e)
 	return r == -ENOENT ? 0 : r;
 }
 
-static int read_once(const struct dispatcher *d, const struct target *target, struct explanation *e)
+static int read_once(const char *bpffs, const struct netns *ns, const struct target *target,
+		     struct explanation *e)
 {
+	CLEANUP(dispatcher_close) struct dispatcher d = DISPATCHER_NONE;
 	int r;
 
-	r = snapshot_read(d, &e->snapshot);
+	r = snapshot_take(bpffs, ns, &d, &e->snapshot);
 	if (r < 0)
 		return r;
 	snapshot_filter(&e->snapshot, covers, target);
-	r = read_slots(d, e);
+	r = read_slots(&d, e);
 	if (r < 0)
 		return r;
-	e->kernel_error = kernel_verdict_ask(d, target, &e->kernel);
+	e->kernel_error = kernel_verdict_ask(&d, target, &e->kernel);
 	return 0;
 }
 
-int explanation_make(const struct dispatcher *d, const struct target *target,
+int explanation_make(const char *bpffs, const struct netns *ns, const struct target *target,
 		     struct explanation *ret)
 {
 	struct explanation e = EXPLANATION_NONE;
@@ -64,7 +67,7 @@ int explanation_make(const struct dispatcher *d, const struct target *target,
 
 	for (int i = 0; i < ATTEMPTS; i++) {
 		explanation_done(&e);
-		r = read_once(d, target, &e);
+		r = read_once(bpffs, ns, target, &e);
 		if (r < 0) {
 			explanation_done(&e);
 			return r;

@@ -24,9 +24,9 @@ struct explanation {
 		.snapshot = SNAPSHOT_NONE                                                          \
 	}
 
-/** Reads everything, again while the two sides differ, as something may have changed in between:
- * up to four times. Returns 0 or -errno. */
-int explanation_make(const struct dispatcher *d, const struct target *target,
+/** Opens the dispatcher and reads everything, again while the two sides differ, as something may
+ * have changed in between: up to four times. Errors as of snapshot_take(). */
+int explanation_make(const char *bpffs, const struct netns *ns, const struct target *target,
 		     struct explanation *ret);
 void explanation_done(struct explanation *e);
 

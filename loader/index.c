@@ -54,6 +54,17 @@ static int rules_in_force(const struct dispatcher *d, uint32_t *ret_id)
 	return bpfsys_map_lookup(d->ruleset_fd, &key, ret_id);
 }
 
+int index_in_force(const struct dispatcher *d, uint32_t *ret_id)
+{
+	uint32_t id;
+	int r = rules_in_force(d, &id);
+
+	if (r < 0 && r != -ENOENT)
+		return r;
+	*ret_id = r == 0 ? id : 0;
+	return 0;
+}
+
 static int read_header(const struct dispatcher *d, uint32_t rules, struct isomer_index_header *ret)
 {
 	CLEANUP_FD int fd = -1;

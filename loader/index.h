@@ -12,6 +12,10 @@
 #include "loader/dispatcher.h"
 #include "loader/ruleset.h"
 
+/** Kernel's id of the index in force, 0 when there was none yet: another one after each change.
+ * Returns 0 or -errno. */
+int index_in_force(const struct dispatcher *d, uint32_t *ret_id);
+
 /** Reads the bindings in force; an empty set when there was none yet. Returns 0 or -errno. */
 int index_read(const struct dispatcher *d, struct bindings *ret);
 

@@ -35,7 +35,9 @@ int kernel_verdict_ask(const struct dispatcher *d, const struct target *target,
 		memcpy(in.local_ip6, target->addr, sizeof(in.local_ip6));
 
 	if (bpf_prog_test_run_opts(fd, &options) < 0)
-		return errno == ENOTSUPP || errno == EINVAL ? -EOPNOTSUPP : -errno;
+		return errno == EOPNOTSUPP                    ? -EBUSY
+		       : errno == ENOTSUPP || errno == EINVAL ? -EOPNOTSUPP
+							      : -errno;
 
 	ret->drop = options.retval == SK_DROP;
 	ret->socket = out.cookie;

@@ -20,6 +20,7 @@ struct kernel_verdict {
 };
 
 /** Runs the pinned program for the target, in the form that it does not count. Returns 0;
- * -EOPNOTSUPP where the kernel cannot; or another negative errno. */
+ * -EOPNOTSUPP where the kernel cannot; -EBUSY when it chose a member of a SO_REUSEPORT group, of
+ * which it tells no more; or another negative errno. */
 int kernel_verdict_ask(const struct dispatcher *d, const struct target *target,
 		       struct kernel_verdict *ret);

@@ -13,6 +13,7 @@
 
 #include "loader/bpffs.h"
 #include "loader/dispatcher.h"
+#include "loader/lock.h"
 #include "state/cleanup.h"
 #include "state/state.h"
 
@@ -63,32 +64,64 @@ int leftover_remove(const char *path, const char *aside)
 	return bpffs_remove(aside);
 }
 
+/* Returns 0 when there is nothing at @path, -ESTALE when what is there is dead, -EPERM when it is
+ * somebody else's, -EALREADY when it lives, -EPROTO when it lives and is of another schema, or
+ * another negative errno. */
+static int judge(const char *bpffs, const struct netns *ns, const char *path)
+{
+	struct isomer_state st;
+	int r = isomer_state_open(bpffs, ns->inode, &st);
+
+	if (r == -ENOENT)
+		return 0;
+	if (r < 0 && r != -EPROTO)
+		return r;
+	if (r == 0 && isomer_state_check_netns(&st, ns->cookie) == -EXDEV)
+		return -ESTALE;
+	if (dispatcher_check_attached(path, ns->inode) == -ESTALE)
+		return -ESTALE;
+	return r < 0 ? r : -EALREADY;
+}
+
+/* What was found dead may have been replaced since, or upgraded: under the writers' lock nobody
+ * does that. One that is half removed may lack the lock. */
+static int remove_dead(const char *bpffs, const struct netns *ns, const char *path,
+		       const char *aside)
+{
+	CLEANUP_FD int lock_fd = -1;
+	char lock[PATH_MAX];
+	pid_t holder;
+	int r;
+
+	if (snprintf(lock, sizeof(lock), "%s/" ISOMER_DIR_LOCK, path) >= (int)sizeof(lock))
+		return -ENAMETOOLONG;
+	r = lock_take(lock, lock_wait_seconds, &lock_fd, &holder);
+	if (r < 0 && r != -ENOENT)
+		return r;
+	r = judge(bpffs, ns, path);
+	return r == -ESTALE ? leftover_remove(path, aside) : r;
+}
+
 int leftover_clear(const char *bpffs, const struct netns *ns, const char *path, enum leftover *ret,
 		   char ret_aside[PATH_MAX])
 {
-	struct isomer_state st;
 	int r;
 
 	*ret = LEFTOVER_NONE;
 	r = bpffs_unique(path, DISPATCHER_SUFFIX_STALE, ret_aside);
-	if (r < 0)
-		return r;
-	r = isomer_state_open(bpffs, ns->inode, &st);
-	if (r == -ENOENT)
-		return 0;
+	if (r == 0)
+		r = judge(bpffs, ns, path);
 	if (r == -EPERM) {
 		*ret = LEFTOVER_MOVED_FOREIGN;
 		return rename(path, ret_aside) < 0 ? -errno : 0;
 	}
-	if (r < 0 && r != -EPROTO)
+	if (r != -ESTALE)
 		return r;
 
-	if ((r < 0 || isomer_state_check_netns(&st, ns->cookie) != -EXDEV) &&
-	    dispatcher_check_attached(path, ns->inode) != -ESTALE)
-		return r < 0 ? r : -EALREADY;
-
-	*ret = LEFTOVER_REMOVED_DEAD;
-	return leftover_remove(path, ret_aside);
+	r = remove_dead(bpffs, ns, path, ret_aside);
+	if (r == 0)
+		*ret = LEFTOVER_REMOVED_DEAD;
+	return r;
 }
 
 static void sweep_folder(const char *path)

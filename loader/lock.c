@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -71,20 +72,32 @@ static pid_t find_holder(int fd)
 	return found;
 }
 
+/* Is @fd still what is at @path? Whoever waits for the lock of a folder may get it when the folder
+ * has gone and another one has come. */
+static bool is_in_place(int fd, const char *path)
+{
+	struct stat ours, there;
+
+	return fstat(fd, &ours) == 0 && stat(path, &there) == 0 && ours.st_ino == there.st_ino &&
+	       ours.st_dev == there.st_dev;
+}
+
 int lock_take(const char *path, unsigned seconds, int *ret_fd, pid_t *ret_holder)
 {
-	CLEANUP_FD int fd = -1;
-	int r;
+	for (;;) {
+		CLEANUP_FD int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		int r;
 
-	fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (fd < 0)
-		return -errno;
-	r = flock_timed(fd, seconds);
-	if (r == -ETIMEDOUT)
-		*ret_holder = find_holder(fd);
-	if (r < 0)
-		return r;
-
-	*ret_fd = TAKE_FD(fd);
-	return 0;
+		if (fd < 0)
+			return -errno;
+		r = flock_timed(fd, seconds);
+		if (r == -ETIMEDOUT)
+			*ret_holder = find_holder(fd);
+		if (r < 0)
+			return r;
+		if (is_in_place(fd, path)) {
+			*ret_fd = TAKE_FD(fd);
+			return 0;
+		}
+	}
 }

@@ -176,7 +176,7 @@ static int find_namespace(const struct command *cmd, const char *path, struct ne
 
 	if (r == -EINVAL)
 		return log_failure(r, "'%s' is not a network namespace", path);
-	if (r == -EPERM)
+	if (r == -EPERM || r == -EACCES)
 		return log_failure(
 			r, "not allowed to enter the network namespace '%s': run as root", path);
 	if (r < 0)
@@ -222,6 +222,15 @@ static int run_command(const struct command *cmd, const struct options *o, char 
 	return cmd->run(&ctx, args, n, o->values + OPTION_GLOBALS);
 }
 
+/* Before all else: what is wrong with other options is to be told in JSON, too. */
+static bool wants_json(int argc, char **argv)
+{
+	for (int i = 1; i < argc && strcmp(argv[i], "--"); i++)
+		if (!strcmp(argv[i], "--json") || !strcmp(argv[i], "-json"))
+			return true;
+	return false;
+}
+
 int main(int argc, char **argv)
 {
 	const struct command *cmd;
@@ -229,12 +238,12 @@ int main(int argc, char **argv)
 	int status;
 
 	log_setup_libbpf();
+	if (wants_json(argc, argv))
+		log_use_json();
 	options_init(&o);
 	status = options_parse(&o, argc, argv, false);
 	if (status)
 		return status;
-	if (o.values[OPTION_JSON])
-		log_use_json();
 	if (o.values[OPTION_VERSION])
 		return run_command(&cmd_version, &o, NULL, 0);
 	if (optind == argc && o.values[OPTION_HELP]) {
@@ -253,8 +262,6 @@ int main(int argc, char **argv)
 	status = options_parse(&o, argc, argv, true);
 	if (status)
 		return status;
-	if (o.values[OPTION_JSON])
-		log_use_json();
 	if (o.values[OPTION_HELP]) {
 		print_command_help(cmd);
 		return command_finish();

@@ -11,21 +11,47 @@
 #include "state/cleanup.h"
 #include "state/parse.h"
 
-static int read_all(const struct dispatcher *d, struct snapshot *s)
+/* How often it starts again when writers are faster. */
+#define ATTEMPTS 1000
+
+/* A label is made before its first binding is in force and dropped after its last is not any more.
+ * So all labels of an index are there as long as it is in force; afterwards an id may be another
+ * label's. */
+static int read_consistently(const struct dispatcher *d, struct snapshot *s)
 {
+	uint32_t before, after;
 	int r;
 
-	/* Bindings first: a label is made before its first binding and dropped after its last. */
-	r = index_read(d, &s->bindings);
-	if (r == 0)
-		r = destinations_read(d, &s->destinations);
+	for (int i = 0; i < ATTEMPTS; i++) {
+		bindings_done(&s->bindings);
+		destinations_done(&s->destinations);
+		r = index_in_force(d, &before);
+		if (r == 0)
+			r = index_read(d, &s->bindings);
+		if (r == 0)
+			r = destinations_read(d, &s->destinations);
+		if (r == 0)
+			r = index_in_force(d, &after);
+		if (r < 0 || before == after)
+			return r;
+	}
+	return -EAGAIN;
+}
+
+static int read_all(const struct dispatcher *d, struct snapshot *s)
+{
+	int r = read_consistently(d, s);
+
 	if (r < 0)
 		return r;
-
 	s->n_ids = d->st.info.max_destinations;
 	s->by_id = destinations_by_id(&s->destinations, s->n_ids);
 	if (!s->by_id)
 		return -ENOMEM;
+	for (size_t i = 0; i < s->bindings.n; i++)
+		if (s->bindings.entries[i].destination >= s->n_ids ||
+		    !s->by_id[s->bindings.entries[i].destination])
+			return -EAGAIN;
 	bindings_sort(&s->bindings);
 	return 0;
 }
@@ -41,6 +67,27 @@ int snapshot_read(const struct dispatcher *d, struct snapshot *ret)
 	}
 
 	*ret = s;
+	return 0;
+}
+
+int snapshot_take(const char *bpffs, const struct netns *ns, struct dispatcher *ret_d,
+		  struct snapshot *ret)
+{
+	struct dispatcher d = DISPATCHER_NONE;
+	int r = -EAGAIN;
+
+	for (int i = 0; r == -EAGAIN && i < ATTEMPTS; i++) {
+		dispatcher_close(&d);
+		r = dispatcher_open(bpffs, ns, DISPATCHER_READ, &d, NULL);
+		if (r == 0)
+			r = snapshot_read(&d, ret);
+	}
+	if (r < 0) {
+		dispatcher_close(&d);
+		return r;
+	}
+
+	*ret_d = d;
 	return 0;
 }
 

@@ -20,7 +20,15 @@ struct snapshot {
 		.by_id = NULL                                                                      \
 	}
 
+/** Returns 0, -EAGAIN when a binding has no label, which means that an upgrade to more room has put
+ * other maps in place since the dispatcher was opened, or another negative errno. */
 int snapshot_read(const struct dispatcher *d, struct snapshot *ret);
+
+/** Opens the dispatcher for reading and reads it, anew when an upgrade was faster. Errors as of
+ * dispatcher_open() and snapshot_read(). */
+int snapshot_take(const char *bpffs, const struct netns *ns, struct dispatcher *ret_d,
+		  struct snapshot *ret);
+
 void snapshot_done(struct snapshot *s);
 
 /** Label of a destination; "?" for one that went away while the snapshot was taken. */

@@ -630,6 +630,26 @@ static void mptcp_is_told(void **state)
 	inspects_as(fd, EMEDIUMTYPE);
 }
 
+/* Before it can be registered, too. */
+static void a_socket_is_looked_at_in_any_state(void **state)
+{
+	struct isomer_socket s = { .port = 4711 };
+	CLEANUP_FD int tcp = -1, other = -1;
+	bool mptcp = true;
+
+	(void)netns_or_skip(state);
+	tcp = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	other = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_int_equal(isomer_socket_look(other, &s, &mptcp), -EAFNOSUPPORT);
+	assert_int_equal(s.port, 4711);
+	assert_int_equal(isomer_socket_look(tcp, &s, &mptcp), 0);
+	assert_int_equal(s.protocol, IPPROTO_TCP);
+	assert_int_equal(s.port, 0);
+	assert_int_equal(s.cookie, net_cookie(tcp));
+	assert_true(s.ipv4 && s.ipv6);
+	assert_false(mptcp);
+}
+
 enum { IPV4 = 1, IPV6 = 2, BOTH = IPV4 | IPV6 };
 
 /* A socket on an IPv6 address, "v6only" or not. */
@@ -678,6 +698,35 @@ static void sockets_serve_the_families_that_the_kernel_sends_them(void **state)
 		serves(ipv6_socket(type, "::1", 1), protocol, IPV6);
 		serves(ipv6_socket(type, "::1", 0), protocol, IPV6);
 		serves(ipv6_socket(type, "::ffff:127.0.0.1", 0), protocol, IPV4);
+	}
+}
+
+/* Of a socket that is about to be bound: the kernel would say so only afterwards. */
+static void an_address_tells_the_families_that_it_will_serve(void **state)
+{
+	static const struct {
+		const char *ip;
+		bool v6only;
+		int domains;
+	} cases[] = {
+		{ IP, false, IPV4 },
+		{ "0.0.0.0", true, IPV4 },
+		{ "::", false, BOTH },
+		{ "::", true, IPV6 },
+		{ "::1", false, IPV6 },
+		{ "2001:db8::1", true, IPV6 },
+		{ "::ffff:127.0.0.1", false, IPV4 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < LEN(cases); i++) {
+		struct isomer_socket s = { .protocol = IPPROTO_TCP };
+		struct sockaddr_storage addr;
+		socklen_t len = net_address(cases[i].ip, 8080, &addr);
+
+		isomer_socket_set_local(&s, (struct sockaddr *)&addr, len, cases[i].v6only);
+		assert_int_equal((s.ipv4 ? IPV4 : 0) | (s.ipv6 ? IPV6 : 0), cases[i].domains);
+		assert_int_equal(s.port, 8080);
 	}
 }
 
@@ -754,7 +803,9 @@ int main(void)
 		netns_test(tcp_that_does_not_listen_is_told),
 		netns_test(udp_that_is_unbound_or_connected_is_told),
 		netns_test(mptcp_is_told),
+		netns_test(a_socket_is_looked_at_in_any_state),
 		netns_test(sockets_serve_the_families_that_the_kernel_sends_them),
+		cmocka_unit_test(an_address_tells_the_families_that_it_will_serve),
 		netns_test(addresses_are_compared_with_port_protocol_and_family),
 		cmocka_unit_test(slots_have_names_of_their_own),
 	};

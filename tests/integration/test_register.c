@@ -250,7 +250,7 @@ static void mistakes_change_nothing(void **state)
 		{ "tcp/127.0.0.1/7001", "LISTEN_FDNAMES=a:b", "--fdnames",
 		  "LISTEN_FDNAMES has 2 names for 1 sockets", 1 },
 		{ "tcp/127.0.0.1/7001,udp/127.0.0.1/7001", "LISTEN_FDNAMES=a:", "--fdnames",
-		  "label '' is not valid", 2 },
+		  "label '' is not valid", 1 },
 	};
 	struct netns_fixture *ns = netns_or_skip(state);
 	CLEANUP_FD int listener = tcp_listen("127.0.0.1", 7000);
@@ -321,7 +321,7 @@ static void systemd_socket_activate_is_understood(void **state)
 			       "--fdname=foo",
 			       "/bin/sh",
 			       "-c",
-			       "\"$0\" register --fdnames && exec tail -f /dev/null",
+			       "\"$0\" register --fdnames && echo ready && exec tail -f /dev/null",
 			       loader_path(),
 			       NULL };
 	struct process *p;
@@ -335,7 +335,7 @@ static void systemd_socket_activate_is_understood(void **state)
 	process_wait_port(p, "tcp", 7000);
 	client = tcp_connect("127.0.0.1", 7000); /* that starts the shell */
 	assert_return_code(client, -client);
-	process_wait_output(p, "updated destination foo:ipv4:tcp");
+	process_wait_output(p, "updated destination foo:ipv4:tcp\nready");
 	close(client);
 	client = tcp_connect("127.1.2.3", 80);
 	assert_return_code(client, -client);

@@ -12,3 +12,8 @@ add_test(NAME preload_exports
           -DREADELF=${CMAKE_READELF} -DSANITIZED=${ISOMER_SANITIZE}
           -P ${CMAKE_CURRENT_LIST_DIR}/exports.cmake)
 set_tests_properties(preload_exports PROPERTIES LABELS unit)
+find_package(Python3 COMPONENTS Interpreter REQUIRED)
+add_test(NAME manual_is_what_help_says
+  COMMAND Python3::Interpreter ${CMAKE_CURRENT_LIST_DIR}/help.py $<TARGET_FILE:isomer-loader>
+          ${PROJECT_SOURCE_DIR}/docs/commands.md)
+set_tests_properties(manual_is_what_help_says PROPERTIES LABELS unit)

@@ -58,15 +58,20 @@ def run(command, environment, sockets):
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
+def say(line):
+    """In one write, also where print() makes two of a line."""
+    print(line + "\n", end="", flush=True)
+
+
 def main():
     end = sys.argv.index("--")
     sockets = [open_socket(text) for text in sys.argv[1].split(",") if text != "none"]
     for i, s in enumerate(sockets):
-        print(f"socket {i} sk:{cookie(s):x}", flush=True)
+        say(f"socket {i} sk:{cookie(s):x}")
     environment = dict(os.environ, LISTEN_FDS=str(len(sockets)), LISTEN_PID="1")
     environment.update(text.split("=", 1) for text in sys.argv[2:end])
     status = run(sys.argv[end + 1:], environment, sockets)
-    print(f"exit {status}", flush=True)
+    say(f"exit {status}")
     while True:
         signal.pause()
 
