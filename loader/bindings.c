@@ -75,9 +75,18 @@ static int compare(const void *a, const void *b)
 	return bindings_compare(a, b);
 }
 
+static bool is_sorted(const struct bindings *set)
+{
+	for (size_t i = 1; i < set->n; i++)
+		if (bindings_compare(&set->entries[i - 1], &set->entries[i]) > 0)
+			return false;
+	return true;
+}
+
+/* What load-bindings put in force is sorted; and qsort() takes a copy. */
 void bindings_sort(struct bindings *set)
 {
-	if (set->n)
+	if (!is_sorted(set))
 		qsort(set->entries, set->n, sizeof(*set->entries), compare);
 }
 

@@ -388,6 +388,16 @@ static size_t count_lines(const unsigned char *text, size_t len)
 	return lines;
 }
 
+/* Puts the line before a message that names no entry. */
+static void add_line(struct reader *rd, size_t line)
+{
+	char message[BINDINGS_FILE_ERROR_SIZE];
+
+	memcpy(message, rd->error, sizeof(message));
+	snprintf(rd->error, BINDINGS_FILE_ERROR_SIZE, "line %zu: %.*s", line,
+		 BINDINGS_FILE_ERROR_SIZE - 32, message);
+}
+
 static int parse(int fd, struct reader *rd)
 {
 	CLEANUP(yajl_freep) yajl_handle handle = yajl_alloc(&callbacks, NULL, rd);
@@ -412,6 +422,8 @@ static int parse(int fd, struct reader *rd)
 		return -errno;
 	if (status == yajl_status_ok)
 		status = yajl_complete_parse(handle);
+	if (rd->r == -EINVAL && rd->entry == 0)
+		add_line(rd, line);
 	if (rd->r < 0)
 		return rd->r;
 	if (status != yajl_status_ok)

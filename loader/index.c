@@ -85,7 +85,7 @@ static int read_header(const struct dispatcher *d, uint32_t rules, struct isomer
 /* Mapping a list is ten times as fast as batches, but the kernel allows it only to who could write
  * the map, though it is frozen and the mapping for reading. In windows, so that the list does not
  * count twice in the memory of the process. */
-#define WINDOW ((size_t)4 << 20)
+#define WINDOW ((size_t)1 << 20)
 
 static int copy_mapped(int fd, int protection, struct isomer_binding *entries, size_t n)
 {

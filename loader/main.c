@@ -21,6 +21,8 @@ static const struct command *const commands[] = {
 
 #define N_COMMANDS (sizeof(commands) / sizeof(commands[0]))
 
+#define STDOUT_BUFFER 65536
+
 enum {
 	OPTION_NETNS,
 	OPTION_BPFFS,
@@ -237,6 +239,7 @@ int main(int argc, char **argv)
 	struct options o;
 	int status;
 
+	setvbuf(stdout, NULL, _IOFBF, STDOUT_BUFFER); /* lists are long */
 	log_setup_libbpf();
 	if (wants_json(argc, argv))
 		log_use_json();
