@@ -239,6 +239,30 @@ static int build(const char *folder, const struct netns *ns,
 	return chmod(folder, FOLDER_MODE) < 0 ? -errno : 0;
 }
 
+/* How often somebody may be faster in making a folder where ours is to be. */
+#define PLACE_ATTEMPTS 100
+
+/* On a BPF filesystem that everybody may write to, anybody can put a folder there, again and again.
+ * An exchange cannot be held off; before Linux 5.16 there is none. */
+static int put_in_place(const char *bpffs, const struct netns *ns, const char *fresh,
+			const char *path)
+{
+	char aside[PATH_MAX];
+	enum leftover leftover;
+	int r;
+
+	for (int i = 0; i < PLACE_ATTEMPTS; i++) {
+		if (renameat2(AT_FDCWD, fresh, AT_FDCWD, path, RENAME_NOREPLACE) == 0)
+			return 0;
+		if (errno != EEXIST)
+			return -errno;
+		r = leftover_clear(bpffs, ns, path, &leftover, aside);
+		if (r < 0 && r != -ENOENT)
+			return r;
+	}
+	return renameat2(AT_FDCWD, fresh, AT_FDCWD, path, RENAME_EXCHANGE) < 0 ? -errno : 0;
+}
+
 int dispatcher_load(const char *bpffs, const struct netns *ns,
 		    const struct dispatcher_options *options)
 {
@@ -257,9 +281,8 @@ int dispatcher_load(const char *bpffs, const struct netns *ns,
 	r = make_folders(fresh);
 	if (r == 0)
 		r = build(fresh, ns, options);
-	/* An empty folder would be replaced; ours never is one. */
-	if (r == 0 && renameat2(AT_FDCWD, fresh, AT_FDCWD, path, RENAME_NOREPLACE) < 0)
-		r = errno == EEXIST ? -EALREADY : -errno;
+	if (r == 0)
+		r = put_in_place(bpffs, ns, fresh, path);
 	if (r < 0)
 		(void)bpffs_remove(fresh);
 	return r;

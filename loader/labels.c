@@ -64,12 +64,15 @@ static int clear_metrics(const struct dispatcher *d, uint32_t id)
 
 /* ---- create and drop ---- */
 
+static int compare_labels(const void *a, const void *b)
+{
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* @labels is sorted. */
 static bool is_among(const char *label, const char *const *labels, size_t n)
 {
-	for (size_t i = 0; i < n; i++)
-		if (!strcmp(label, labels[i]))
-			return true;
-	return false;
+	return bsearch(&label, labels, n, sizeof(*labels), compare_labels);
 }
 
 /* Puts the vacant slots in the place of those of @ids, with one grace period. */
@@ -89,7 +92,8 @@ static int vacate(const struct dispatcher *d, const uint32_t *ids, size_t n)
 	return batch_write_u32(d->sockets_fd, ids, values, n);
 }
 
-/* Undoes labels as far as they got; also their end, once their folders have left labels/. */
+/* Undoes labels, sorted, as far as they got; also their end, once their folders have left labels/.
+ */
 static int forget(const struct dispatcher *d, struct destinations *set, const char *const *labels,
 		  size_t n)
 {
@@ -142,11 +146,6 @@ static void arrivals_done(struct arrivals *a)
 	free(a->labels);
 	free(a->ids);
 	free(a->fds);
-}
-
-static int compare_labels(const void *a, const void *b)
-{
-	return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
 /* Which of @labels are not there yet, each once. */

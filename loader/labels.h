@@ -18,7 +18,7 @@
 int labels_create(const struct dispatcher *d, struct destinations *set, const char *const *labels,
 		  size_t n);
 
-/** Takes the @n labels, which are there, out of the dispatcher and of @set. */
+/** Takes the @n labels, which are there and sorted, out of the dispatcher and of @set. */
 int labels_drop(const struct dispatcher *d, struct destinations *set, const char *const *labels,
 		size_t n);
 

@@ -4,12 +4,15 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/file.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -272,6 +275,44 @@ static void what_somebody_else_made_is_moved_aside_by_load(void **state)
 	load_moves_aside(ns, &sb);
 }
 
+/* A user who makes the folder again and again, as soon as it is out of the way. */
+static pid_t start_rival(const char *folder)
+{
+	pid_t pid = fork();
+
+	assert_return_code(pid, errno);
+	if (pid == 0) {
+		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+		if (setresgid(NOBODY, NOBODY, NOBODY) < 0 || setresuid(NOBODY, NOBODY, NOBODY) < 0)
+			_exit(1);
+		for (;;)
+			(void)mkdir(folder, 0755);
+	}
+	return pid;
+}
+
+/* What he makes must not pass for a dispatcher that is loaded already. */
+static void load_succeeds_only_with_a_dispatcher_in_place(void **state)
+{
+	struct netns_fixture *ns = netns_or_skip(state);
+
+	assert_int_equal(chmod(ns->bpffs, 01777), 0);
+	for (int i = 0; i < 3; i++) {
+		pid_t rival = start_rival(ns->state_dir);
+		CLEANUP(command_done) struct command_result r = loader(LOAD, NULL);
+
+		assert_int_equal(kill(rival, SIGKILL), 0);
+		assert_int_equal(waitpid(rival, NULL, 0), rival);
+		if (r.status == 0) {
+			state_check(ns);
+			loader_ok("unload", NULL);
+		} else {
+			assert_int_equal(r.status, 1);
+			assert_non_null(strstr(r.err, ns->state_dir));
+		}
+	}
+}
+
 /* A link to good state of another namespace must not be followed. */
 static void a_symlink_to_good_state_is_not_followed(void **state)
 {
@@ -373,6 +414,7 @@ int main(void)
 		netns_test(state_without_its_link_is_removed_by_load),
 		netns_test(state_of_another_namespace_is_removed_by_load),
 		netns_test(what_somebody_else_made_is_moved_aside_by_load),
+		netns_test(load_succeeds_only_with_a_dispatcher_in_place),
 		netns_test(a_symlink_to_good_state_is_not_followed),
 		netns_test(remnants_of_killed_loaders_are_removed),
 		netns_test(a_running_load_is_left_alone),

@@ -180,7 +180,8 @@ static void children_of_bash_inherit_nothing_when_they_should_not(void **state)
 	set[0] = preload;
 	r = command_run(&(struct process_options){ .argv = argv, .env = set });
 	assert_int_equal(r.status, 0);
-	assert_null(strstr(r.out, "ISOMER_"));
+	assert_null(strstr(r.out, "ISOMER_LABEL"));
+	assert_null(strstr(r.out, "ISOMER_INHERIT"));
 	assert_null(strstr(r.out, "LD_PRELOAD"));
 }
 

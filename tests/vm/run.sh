@@ -118,6 +118,8 @@ make_initramfs() {
 	(cd "$root" && find . -print0 | cpio --quiet --null --create --format=newc) >"$file"
 }
 
+machine= # process that runs, if any; read when a shell ends, so not local
+
 # run_machine DIR TMP: boots in the background, as "machine", so that who waits for it can be told
 # to end; the kernel's messages go to TMP/console, the results to TMP/results. Old kernels wait for
 # an RCU grace period at each access to a map of maps: these are to be short.
@@ -141,7 +143,7 @@ clean_up() {
 
 # run_version VERSION BUILD: in a shell of its own, which the caller starts.
 run_version() {
-	local version=$1 build=$2 tmp dir=$2/vm/$1 status=0 machine=
+	local version=$1 build=$2 tmp dir=$2/vm/$1 status=0
 
 	kernel_fetch "$version" "$dir"
 	tmp=$(mktemp -d)
