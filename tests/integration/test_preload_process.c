@@ -179,10 +179,13 @@ static void children_of_bash_inherit_nothing_when_they_should_not(void **state)
 	memcpy(set, env, sizeof(set));
 	set[0] = preload;
 	r = command_run(&(struct process_options){ .argv = argv, .env = set });
-	assert_int_equal(r.status, 0);
+	assert_non_null(strstr(r.out, "PATH="));
 	assert_null(strstr(r.out, "ISOMER_LABEL"));
 	assert_null(strstr(r.out, "ISOMER_INHERIT"));
+#ifndef __SANITIZE_ADDRESS__ /* whose runtime has to stay, and blames bash */
+	assert_int_equal(r.status, 0);
 	assert_null(strstr(r.out, "LD_PRELOAD"));
+#endif
 }
 
 static void a_thread_that_is_being_cancelled_may_listen(void **state)
