@@ -68,16 +68,16 @@ static bool same_binding(const struct snapshot *old, const struct isomer_binding
 	       !strcmp(snapshot_label(old, a->destination), file->labels[b->destination]);
 }
 
-/* Both sides are sorted. What stays the same leaves @ret->old. */
-static int compare(const struct dispatcher *d, const struct bindings_file *file,
-		   struct difference *ret)
+/* Both sides are sorted. What stays the same leaves @ret->old, which takes the change's bindings.
+ */
+static int compare(struct change *c, const struct bindings_file *file, struct difference *ret)
 {
 	size_t i = 0, j = 0, gone = 0;
 	struct bindings *old = &ret->old.bindings;
 	const struct bindings *fresh = &file->bindings;
 	int r;
 
-	r = snapshot_read(d, &ret->old);
+	r = snapshot_of(&c->d, &c->bindings, &ret->old);
 	if (r < 0)
 		return r;
 	ret->added = calloc(fresh->n + 1, sizeof(*ret->added));
@@ -203,7 +203,7 @@ static int run(const struct context *ctx, char **args, int n, const char *const 
 		return status;
 	if (command_begin_change(ctx, &c) < 0)
 		return EXIT_FAILURE;
-	r = compare(&c.d, &file, &diff);
+	r = compare(&c, &file, &diff);
 	if (r < 0)
 		return log_failure(r, "cannot compare '%s' with what is bound: %m", args[0]);
 

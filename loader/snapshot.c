@@ -38,12 +38,9 @@ static int read_consistently(const struct dispatcher *d, struct snapshot *s)
 	return -EAGAIN;
 }
 
-static int read_all(const struct dispatcher *d, struct snapshot *s)
+/* Finds the label of each binding, and puts them in order. */
+static int complete(const struct dispatcher *d, struct snapshot *s)
 {
-	int r = read_consistently(d, s);
-
-	if (r < 0)
-		return r;
 	s->n_ids = d->st.info.max_destinations;
 	s->by_id = destinations_by_id(&s->destinations, s->n_ids);
 	if (!s->by_id)
@@ -56,6 +53,13 @@ static int read_all(const struct dispatcher *d, struct snapshot *s)
 	return 0;
 }
 
+static int read_all(const struct dispatcher *d, struct snapshot *s)
+{
+	int r = read_consistently(d, s);
+
+	return r < 0 ? r : complete(d, s);
+}
+
 int snapshot_read(const struct dispatcher *d, struct snapshot *ret)
 {
 	struct snapshot s = SNAPSHOT_NONE;
@@ -66,6 +70,27 @@ int snapshot_read(const struct dispatcher *d, struct snapshot *ret)
 		return r;
 	}
 
+	*ret = s;
+	return 0;
+}
+
+int snapshot_of(const struct dispatcher *d, struct bindings *bindings, struct snapshot *ret)
+{
+	struct snapshot s = SNAPSHOT_NONE;
+	int r;
+
+	r = destinations_read(d, &s.destinations);
+	if (r < 0)
+		return r;
+	s.bindings = *bindings;
+	r = complete(d, &s);
+	if (r < 0) {
+		s.bindings = BINDINGS_NONE;
+		snapshot_done(&s);
+		return r;
+	}
+
+	*bindings = BINDINGS_NONE;
 	*ret = s;
 	return 0;
 }

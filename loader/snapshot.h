@@ -24,6 +24,10 @@ struct snapshot {
  * other maps in place since the dispatcher was opened, or another negative errno. */
 int snapshot_read(const struct dispatcher *d, struct snapshot *ret);
 
+/** A snapshot of bindings that a writer has read already; takes them out of @bindings. Returns 0 or
+ * -errno, and @bindings is as it was. */
+int snapshot_of(const struct dispatcher *d, struct bindings *bindings, struct snapshot *ret);
+
 /** Opens the dispatcher for reading and reads it, anew when an upgrade was faster. Errors as of
  * dispatcher_open() and snapshot_read(). */
 int snapshot_take(const char *bpffs, const struct netns *ns, struct dispatcher *ret_d,
