@@ -199,30 +199,6 @@ static void state_of_another_namespace_is_removed_by_load(void **state)
 	}
 }
 
-struct found {
-	const char *name; /* what to look for */
-	char path[PATH_MAX];
-	unsigned n;
-};
-
-static void note_if_found(const char *path, void *arg)
-{
-	struct found *f = arg;
-
-	if (!strstr(path, f->name))
-		return;
-	f->n++;
-	snprintf(f->path, sizeof(f->path), "%s", path);
-}
-
-static struct found find(const char *folder, const char *name)
-{
-	struct found f = { .name = name };
-
-	state_walk(folder, note_if_found, &f);
-	return f;
-}
-
 /* Load must succeed, and what was there be out of the way, as it was. */
 static void load_moves_aside(const struct netns_fixture *ns, const struct stat *before)
 {

@@ -227,30 +227,6 @@ static void one_index_and_one_list_are_pinned_after_any_change(void **state)
 
 /* ---- what killed writers leave ---- */
 
-struct found {
-	const char *name; /* what to look for */
-	char path[PATH_MAX];
-	unsigned n;
-};
-
-static void note_if_found(const char *path, void *arg)
-{
-	struct found *f = arg;
-
-	if (!strstr(path, f->name))
-		return;
-	f->n++;
-	snprintf(f->path, sizeof(f->path), "%s", path);
-}
-
-static struct found find(const char *folder, const char *name)
-{
-	struct found f = { .name = name };
-
-	state_walk(folder, note_if_found, &f);
-	return f;
-}
-
 /* Half a label and a superfluous index: the next writer removes them before all else. */
 static void what_a_killed_writer_left_is_mended_by_the_next(void **state)
 {
