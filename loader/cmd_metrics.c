@@ -184,6 +184,9 @@ static int serve(const struct context *ctx, char **args, int n, const char *time
 		return log_failure(r, "cannot listen on %s port %s: %m", args[0], args[1]);
 	say_listening(args[0], fd);
 	r = http_serve(fd, &page);
+	if (r == -ELIBACC)
+		return log_failure(r, "cannot serve HTTP: apt-get install libmicrohttpd12, or use "
+				      "--once");
 	if (r < 0)
 		return log_failure(r, "cannot serve HTTP on %s port %s: %m", args[0], args[1]);
 	return command_finish();
