@@ -114,7 +114,7 @@ static void a_daemon_may_close_all_descriptors(void **state)
 	o.argv = (const char *const[]){ guest_path("daemon"), "127.0.0.1", "8080", NULL };
 	o.env = (const char *const[]){ FOO, preload, NULL };
 	p = process_start(&o);
-	process_wait_port(p, "tcp", 8080);
+	process_wait_port(p, "tcp", 8081); /* it is registered by then */
 	guest_serves("127.0.0.9", 4321, "daemon");
 	assert_int_equal(process_stop(p, SIGTERM), 128 + SIGTERM);
 }

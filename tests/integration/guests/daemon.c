@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* daemon IP PORT: closes all descriptors as daemons do, so that its listener is descriptor 0 and
  * there is nothing to print on, listens and serves. Its second and third listener are 1 and 2:
- * whoever writes to "stderr" writes to a socket.
+ * whoever writes to "stderr" writes to a socket. The third is on the port behind PORT: by it others
+ * know that the first two calls are over.
  */
 #include <poll.h>
 
@@ -15,7 +16,8 @@ int main(int argc, char **argv)
 	if (close_range(0, ~0U, 0) < 0)
 		return 1;
 	for (int i = 0; i < 3; i++) {
-		fds[i] = (struct pollfd){ .fd = guest_tcp(argv[1], port, true), .events = POLLIN };
+		fds[i] = (struct pollfd){ .fd = guest_tcp(argv[1], port + (i == 2), true),
+					  .events = POLLIN };
 		if (fds[i].fd != i || listen(fds[i].fd, 16) < 0)
 			return 1;
 	}
