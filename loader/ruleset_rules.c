@@ -146,12 +146,14 @@ int rules_make(const struct isomer_binding *bindings, size_t n, uint8_t domain, 
 	int r;
 
 	rules.n = pick(bindings, n, domain, protocol, NULL);
-	if (rules.n > 0) {
-		items = reallocarray(NULL, rules.n, 2 * sizeof(*items));
-		rules.rule = reallocarray(NULL, rules.n, sizeof(*rules.rule));
-		if (!items || !rules.rule)
-			return -ENOMEM;
+	if (rules.n == 0) {
+		*ret = rules;
+		return 0;
 	}
+	items = reallocarray(NULL, rules.n, 2 * sizeof(*items));
+	rules.rule = reallocarray(NULL, rules.n, sizeof(*rules.rule));
+	if (!items || !rules.rule)
+		return -ENOMEM;
 	pick(bindings, n, domain, protocol, items);
 	sorted = sort_bindings(bindings, items, items + rules.n, rules.n);
 	for (size_t i = 0; i < rules.n; i++) {

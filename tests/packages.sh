@@ -20,6 +20,8 @@ packages_of_build() {
 	example_packages=(iproute2 util-linux netcat-openbsd python3 curl)
 	# What the tests run; some of these are servers that they start.
 	test_packages=(python3 iproute2 util-linux netcat-openbsd nodejs)
+	# To fuzz: libFuzzer.
+	test_packages+=(libclang-rt-dev)
 	# To look at the style.
 	style_packages=(clang-format shellcheck)
 	# To run the tests on other kernels.

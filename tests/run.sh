@@ -9,8 +9,8 @@
 # --all    also what takes longer than a normal run should
 #
 # Installs with apt what is missing, and says what. Servers that tests use are unpacked below
-# build/servers rather than installed, so no service starts. Builds in build, build-clang and
-# build-asan. The last line is "N passed, N failed"; the exit status is 0 when nothing failed.
+# build/servers rather than installed, so no service starts. Builds in build, build-clang, build-asan
+# and build-fuzz. The last line is "N passed, N failed"; the exit status is 0 when nothing failed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -64,12 +64,13 @@ install_packages() {
 		servers_fetch "$PWD/build/servers"
 }
 
-# build PRESET FOLDER: a folder that is there keeps its generator.
+# build PRESET FOLDER [TARGET]: a folder that is there keeps its generator.
 build() {
 	local generator=()
 
 	[[ -e $2/CMakeCache.txt ]] || generator=(-G Ninja)
-	quietly cmake --preset "$1" "${generator[@]}" && quietly cmake --build "$2" --parallel
+	quietly cmake --preset "$1" "${generator[@]}" &&
+		quietly cmake --build "$2" --parallel --target "${3-all}"
 }
 
 # suite NAME FOLDER OPTION…: the tests of a build folder that ctest's options select.
@@ -116,6 +117,9 @@ run_others() {
 		stage "tests with sanitizers" suite asan build-asan \
 			-L '^(unit|bpf|state|integration)$' -LE "$exclude|$slow_with_sanitizers" || true
 	fi
+	if stage "build for fuzzing" build fuzz build-fuzz fuzz; then
+		stage "fuzzing" suite fuzz build-fuzz -L '^fuzz$' || true
+	fi
 	((!built)) || stage "virtual machines" machines "${@:2}" || true
 }
 
@@ -156,7 +160,9 @@ main() {
 	case ${1-} in
 	'') ;;
 	--quick) quick=1 ;;
-	--all) exclude='^(style|bench)$' slow_with_sanitizers='^style$' versions=(5.10 6.1 6.12 newest) ;;
+	--all) exclude='^(style|bench)$' slow_with_sanitizers='^style$'
+		export ISOMER_FUZZ_SECONDS=600
+		versions=(5.10 6.1 6.12 newest) ;;
 	*)
 		sed -n 's/^# \{0,1\}//; 4,/^$/p' tests/run.sh >&2
 		exit 2
