@@ -4,13 +4,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <isomer/registrar.h>
+
 #include "state/label.h"
 #include "state/state.h"
 
 static const char *const names[CONFIG_VARIABLES] = {
 	[CONFIG_LABEL] = "ISOMER_LABEL",       [CONFIG_RULES] = "ISOMER_RULES",
 	[CONFIG_ON_ERROR] = "ISOMER_ON_ERROR", [CONFIG_LOG] = "ISOMER_LOG",
-	[CONFIG_BPFFS] = "ISOMER_BPFFS",       [CONFIG_INHERIT] = "ISOMER_INHERIT",
+	[CONFIG_BPFFS] = "ISOMER_BPFFS",       [CONFIG_SOCKET] = "ISOMER_REGISTRAR",
+	[CONFIG_VIA] = "ISOMER_VIA",           [CONFIG_INHERIT] = "ISOMER_INHERIT",
 };
 
 const char *config_variable_name(enum config_variable variable)
@@ -76,24 +79,34 @@ static void load_rules(struct config *c)
 	c->active = c->active || c->rules.n > 0;
 }
 
-static void load_bpffs(struct config *c)
+/* Copies the variable's value to @ret, of @size bytes. Returns it, or @otherwise when it is unset
+ * or no path. A relative one would lead elsewhere once the server has changed its
+ * directory. */
+static const char *load_path(struct config *c, enum config_variable variable, char *ret,
+			     size_t size, const char *otherwise, const char *what)
 {
-	const char *value = read_variable(CONFIG_BPFFS);
+	const char *value = read_variable(variable);
 	size_t len;
 
-	c->bpffs = ISOMER_BPFFS_DEFAULT;
 	if (!value)
-		return;
-	len = strnlen(value, sizeof(c->bpffs_text));
-	/* A relative path would lead elsewhere once the server has changed its directory. */
-	if (value[0] != '/' || len == sizeof(c->bpffs_text)) {
-		mistake(c, CONFIG_BPFFS, value, len,
-			"must be an absolute path of at most 255 characters");
+		return otherwise;
+	len = strnlen(value, size);
+	if (value[0] != '/' || len == size) {
+		mistake(c, variable, value, len, what);
 		c->refused = true;
-		return;
+		return otherwise;
 	}
-	memcpy(c->bpffs_text, value, len + 1);
-	c->bpffs = c->bpffs_text;
+	return memcpy(ret, value, len + 1);
+}
+
+static void load_paths(struct config *c)
+{
+	c->bpffs = load_path(c, CONFIG_BPFFS, c->bpffs_text, sizeof(c->bpffs_text),
+			     ISOMER_BPFFS_DEFAULT,
+			     "must be an absolute path of at most 255 characters");
+	c->registrar = load_path(c, CONFIG_SOCKET, c->registrar_text, sizeof(c->registrar_text),
+				 ISOMER_REGISTRAR_PATH,
+				 "must be an absolute path of at most 107 characters");
 }
 
 /* The index of the variable's value among @words, which NULL ends; @otherwise when it is unset or
@@ -116,6 +129,7 @@ void config_load(struct config *ret)
 {
 	static const char *const on_error[] = { "warn", "ignore", "fail", NULL };
 	static const char *const log[] = { "error", "warn", "info", "debug", NULL };
+	static const char *const via[] = { "auto", "bpf", "registrar", NULL };
 	static const char *const inherit[] = { "0", "1", NULL };
 
 	ret->active = ret->refused = false;
@@ -125,11 +139,13 @@ void config_load(struct config *ret)
 
 	load_label(ret);
 	load_rules(ret);
-	load_bpffs(ret);
+	load_paths(ret);
 	ret->on_error =
 		(enum config_on_error)load_word(ret, CONFIG_ON_ERROR, on_error, CONFIG_WARN,
 						"must be warn, ignore or fail; warn is used");
 	ret->log = (enum report_level)load_word(ret, CONFIG_LOG, log, REPORT_WARN,
 						"must be error, warn, info or debug; warn is used");
+	ret->via = (enum config_via)load_word(ret, CONFIG_VIA, via, CONFIG_AUTO,
+					      "must be auto, bpf or registrar; auto is used");
 	ret->inherit = load_word(ret, CONFIG_INHERIT, inherit, 1, "must be 0 or 1; 1 is used");
 }

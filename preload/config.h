@@ -9,12 +9,19 @@
 #include "preload/report.h"
 #include "preload/rules.h"
 
-#define CONFIG_BPFFS_SIZE 256
+#define CONFIG_BPFFS_SIZE     256
+#define CONFIG_REGISTRAR_SIZE 108 /* what an address of a Unix socket holds */
 
 enum config_on_error {
 	CONFIG_WARN,   /* one line, the server runs unregistered */
 	CONFIG_IGNORE, /* no line */
 	CONFIG_FAIL,   /* the call fails */
+};
+
+enum config_via {
+	CONFIG_AUTO,      /* bpf() where it may be called, else the registrar */
+	CONFIG_BPF,       /* bpf() in this process, also under a seccomp filter */
+	CONFIG_REGISTRAR, /* never bpf() in this process */
 };
 
 enum config_variable {
@@ -23,6 +30,8 @@ enum config_variable {
 	CONFIG_ON_ERROR,
 	CONFIG_LOG,
 	CONFIG_BPFFS,
+	CONFIG_SOCKET,
+	CONFIG_VIA,
 	CONFIG_INHERIT,
 	CONFIG_VARIABLES,
 };
@@ -42,18 +51,21 @@ struct config {
 	enum config_on_error on_error;
 	enum report_level log;
 	const char *bpffs;
+	const char *registrar; /* path of its socket */
+	enum config_via via;
 	bool inherit;
 	struct config_mistake mistakes[CONFIG_VARIABLES];
 
 	char label_text[ISOMER_LABEL_MAX + 1];
 	char bpffs_text[CONFIG_BPFFS_SIZE];
+	char registrar_text[CONFIG_REGISTRAR_SIZE];
 };
 
 /**
  * Reads the environment. An empty variable counts as unset. Of a variable with a mistake
- * ISOMER_LABEL, ISOMER_RULES and ISOMER_BPFFS make the value `refused`, the others leave the
- * default in place. Never writes to stderr: a shell that starts a server inherits its variables,
- * and has nothing to say about them.
+ * ISOMER_LABEL, ISOMER_RULES, ISOMER_BPFFS and ISOMER_REGISTRAR make the value `refused`, the
+ * others leave the default in place. Never writes to stderr: a shell that starts a server inherits
+ * its variables, and has nothing to say about them.
  *
  * @ret is static memory (it is too big for a stack). Allocates nothing.
  */

@@ -2,13 +2,19 @@
 #include "preload/direct.h"
 
 #include <errno.h>
-#include <netinet/in.h>
 
-#include "preload/places.h"
+#include "preload/claim.h"
 #include "preload/seccomp.h"
 #include "state/cleanup.h"
 #include "state/slots.h"
 #include "state/state.h"
+
+/* Slots of each domain, open from the first to the last time that they are looked at. */
+struct direct {
+	struct way way;
+	struct isomer_state st;
+	int fds[REQUEST_DOMAINS]; /* -1: not open */
+};
 
 static uint64_t start_inode; /* 0: not known */
 
@@ -31,7 +37,8 @@ static int open_state(const struct request *r, struct isomer_state *ret,
 	uint64_t inode = 0;
 	int ret_inode, ret_open;
 
-	ret_open = seccomp_filtered();
+	/* Who forces this way knows that the filter allows bpf(). */
+	ret_open = r->config->via == CONFIG_BPF ? 0 : seccomp_filtered();
 	if (ret_open != 0)
 		return fail(ret_failure, FAILURE_SECCOMP, ret_open, 0);
 	ret_inode = isomer_netns_inode(NULL, &inode);
@@ -49,145 +56,84 @@ static int open_state(const struct request *r, struct isomer_state *ret,
 	return 0;
 }
 
-static int open_slots(const struct request *r, const struct isomer_state *st, uint8_t domain,
-		      int *ret_fd, struct failure *ret_failure)
+static void close_slots(struct direct *d)
 {
-	int ret = isomer_slots_open(st, r->label, domain, r->s->protocol, ret_fd);
-
-	return ret < 0 ? fail(ret_failure, FAILURE_LABEL, ret, st->info.netns_inode) : 0;
+	for (size_t i = 0; i < REQUEST_DOMAINS; i++)
+		cleanup_closep(&d->fds[i]);
 }
+
+static int *slots_of(struct direct *d, uint8_t domain)
+{
+	return &d->fds[domain == request_domains[0] ? 0 : 1];
+}
+
+static int open_slots(struct direct *d, const struct request *r, uint8_t domain,
+		      struct failure *ret_failure)
+{
+	int *fd = slots_of(d, domain), ret = 0;
+
+	if (*fd < 0)
+		ret = isomer_slots_open(&d->st, r->label, domain, r->s->protocol, fd);
+	return ret < 0 ? fail(ret_failure, FAILURE_LABEL, ret, d->st.info.netns_inode) : 0;
+}
+
+static int read_slots(struct way *way, const struct request *r, uint8_t domain,
+		      uint64_t ret[ISOMER_SLOTS], struct failure *ret_failure)
+{
+	struct direct *d = (struct direct *)way;
+	int error;
+
+	if (open_slots(d, r, domain, ret_failure) < 0)
+		return -1;
+	error = isomer_slots_read(*slots_of(d, domain), ret);
+	return error < 0 ? fail(ret_failure, FAILURE_SLOTS, error, d->st.info.netns_inode) : 0;
+}
+
+static int put(struct way *way, const struct request *r, uint8_t domain,
+	       enum isomer_slots_place place, int *ret_slot, struct failure *ret_failure)
+{
+	struct direct *d = (struct direct *)way;
+	int *fd = slots_of(d, domain), error;
+
+	for (int attempt = 0; attempt < ISOMER_SLOTS_ATTEMPTS; attempt++) {
+		if (open_slots(d, r, domain, ret_failure) < 0)
+			return -1;
+		error = isomer_slots_put(*fd, r->fd, r->s->cookie, place, ret_slot);
+		if (error < 0)
+			return fail(ret_failure, FAILURE_SLOTS, error, d->st.info.netns_inode);
+		error = isomer_slots_check(&d->st, r->label, domain, r->s->protocol, *fd);
+		if (error != -ESTALE && error != -ENOENT) /* the latter is told by open_slots() */
+			return 0;
+		cleanup_closep(fd);
+		*fd = -1;
+	}
+	return fail(ret_failure, FAILURE_SLOTS, -ESTALE, d->st.info.netns_inode);
+}
+
+#define DIRECT_NONE                                                                                \
+	(struct direct)                                                                            \
+	{                                                                                          \
+		.way = { read_slots, put }, .fds = { -1, -1 }                                      \
+	}
 
 int direct_check(const struct request *r, struct failure *ret_failure)
 {
-	struct isomer_state st;
+	CLEANUP(close_slots) struct direct d = DIRECT_NONE;
 
-	if (open_state(r, &st, ret_failure) < 0)
+	if (open_state(r, &d.st, ret_failure) < 0)
 		return -1;
-	for (size_t i = 0; i < REQUEST_DOMAINS; i++) {
-		CLEANUP_FD int fd = -1;
-
-		if (request_serves(r, request_domains[i]) &&
-		    open_slots(r, &st, request_domains[i], &fd, ret_failure) < 0)
-			return -1;
-	}
-	return 0;
-}
-
-/* Has the label, in @domain, a living socket of this process on an address that makes the new one
- * ambiguous: another port, or the same port of another address in a domain that both serve? */
-static bool has_other(const struct request *r, const struct isomer_state *st, uint8_t domain)
-{
-	struct place_view view = place_look(place_of_label(domain, r->s->protocol));
-	uint64_t slots[ISOMER_SLOTS];
-	CLEANUP_FD int fd = -1;
-
-	if (view.address == 0)
-		return false;
-	if (request_serves(r, domain) ? view.address == place_address(r->label, domain, r->s)
-				      : place_port(view.address) == r->s->port)
-		return false;
-	return isomer_slots_open(st, r->label, domain, r->s->protocol, &fd) == 0 &&
-	       isomer_slots_read(fd, slots) == 0 && place_alive(&view, slots);
-}
-
-static bool is_ambiguous(const struct request *r, const struct isomer_state *st)
-{
-	if (r->by_rule)
-		return false;
 	for (size_t i = 0; i < REQUEST_DOMAINS; i++)
-		if (has_other(r, st, request_domains[i]))
-			return true;
-	return false;
-}
-
-/* A further UDP socket on an address is one of several workers, or is about to be connected to a
- * single peer: no successor either way. */
-static enum isomer_slots_place place_in_slots(const struct request *r, enum place_claim claimed)
-{
-	return r->s->protocol == IPPROTO_UDP && claimed == PLACE_FURTHER ? ISOMER_PLACE_STANDBY
-									 : ISOMER_PLACE_CURRENT;
-}
-
-/* Asks for a place in this process. Returns enum place_claim, or -errno. */
-static int claim(const struct request *r, int slots_fd, struct place *place, uint64_t address,
-		 unsigned *ret_index)
-{
-	uint64_t slots[ISOMER_SLOTS];
-	struct place_view view;
-	int ret;
-
-	do {
-		view = place_look(place);
-		ret = isomer_slots_read(slots_fd, slots);
-		if (ret < 0)
-			return ret;
-		ret = (int)place_claim(place, &view, slots, address, r->s->cookie, ret_index);
-	} while (ret == PLACE_CHANGED);
-	return ret;
-}
-
-/* Puts the socket into open slots, unless this process has enough there. */
-static int put(const struct request *r, int slots_fd, uint8_t domain, bool *ret_ambiguous,
-	       int *ret_slot)
-{
-	uint64_t address = place_address(r->label, domain, r->s);
-	int claimed = PLACE_KEPT, ret; /* nothing to settle */
-	struct place *place;
-	unsigned index = 0;
-
-	place = r->by_rule ? place_of_rule(address) : place_of_label(domain, r->s->protocol);
-	if (place)
-		claimed = claim(r, slots_fd, place, address, &index);
-	if (claimed < 0)
-		return claimed;
-	if (claimed == PLACE_OTHER) /* of a thread that was faster */
-		*ret_ambiguous = true;
-	if (claimed == PLACE_OTHER || claimed == PLACE_FULL)
-		return 0;
-
-	ret = isomer_slots_put(slots_fd, r->fd, r->s->cookie,
-			       place_in_slots(r, (enum place_claim)claimed), ret_slot);
-	if (claimed != PLACE_KEPT)
-		place_settle(place, index, ret < 0 ? 0 : r->s->cookie);
-	return ret == -ENOSPC ? 0 : ret; /* no standby free: nothing that was promised */
-}
-
-/* The label's slots may be replaced (by `revoke`, or a label that went and came back) between
- * opening them and putting the socket in: then once more, into those that are in force. */
-#define ATTEMPTS 3
-
-static int register_in(const struct request *r, const struct isomer_state *st, size_t i,
-		       struct outcome *ret, struct failure *ret_failure)
-{
-	uint8_t domain = request_domains[i];
-
-	for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
-		CLEANUP_FD int fd = -1;
-		int error;
-
-		if (open_slots(r, st, domain, &fd, ret_failure) < 0)
+		if (request_serves(r, request_domains[i]) &&
+		    open_slots(&d, r, request_domains[i], ret_failure) < 0)
 			return -1;
-		error = put(r, fd, domain, &ret->ambiguous, &ret->slots[i]);
-		if (error < 0)
-			return fail(ret_failure, FAILURE_SLOTS, error, st->info.netns_inode);
-		error = isomer_slots_check(st, r->label, domain, r->s->protocol, fd);
-		if (error != -ESTALE && error != -ENOENT) /* the latter is told by open_slots() */
-			return 0;
-	}
-	return fail(ret_failure, FAILURE_SLOTS, -ESTALE, st->info.netns_inode);
+	return 0;
 }
 
 int direct_register(const struct request *r, struct outcome *ret, struct failure *ret_failure)
 {
-	struct isomer_state st;
+	CLEANUP(close_slots) struct direct d = DIRECT_NONE;
 
-	*ret = (struct outcome){ .slots = { -1, -1 } };
-	if (open_state(r, &st, ret_failure) < 0)
+	if (open_state(r, &d.st, ret_failure) < 0)
 		return -1;
-	ret->ambiguous = is_ambiguous(r, &st);
-	for (size_t i = 0; i < REQUEST_DOMAINS && !ret->ambiguous; i++)
-		if (request_serves(r, request_domains[i]) &&
-		    register_in(r, &st, i, ret, ret_failure) < 0)
-			return -1;
-	return 0;
+	return claim_slots(&d.way, r, ret, ret_failure);
 }

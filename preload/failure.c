@@ -37,9 +37,53 @@ static void add_loader(struct report *line, const struct about *a)
 		   elsewhere ? a->config->bpffs : "", elsewhere ? " " : "");
 }
 
+/* Why the registrar did not answer. */
+static void add_registrar(struct report *line, const struct about *a, int error)
+{
+	const char *path = a->config->registrar;
+
+	switch (error) {
+	case -ENOENT:
+	case -ECONNREFUSED:
+		report_add(line, "no registrar is at %s: run '", path);
+		add_loader(line, a);
+		report_add(line, "registrar' as root");
+		break;
+	case -EACCES:
+		report_add(line, "uid %u may not connect to the registrar at %s", geteuid(), path);
+		break;
+	case -EAFNOSUPPORT:
+	case -EPERM:
+		report_add(line,
+			   "this process is kept from Unix sockets, by which it would reach the "
+			   "registrar at %s (systemd: RestrictAddressFamilies=)",
+			   path);
+		break;
+	case -ETIMEDOUT:
+	case -EBUSY:
+		report_add(line, "the registrar at %s has too much to do", path);
+		break;
+	case -EPROTO:
+		report_add(line,
+			   "what answers at %s is no registrar of this library's version; use the "
+			   "library and the loader of one version",
+			   path);
+		break;
+	default:
+		report_add(line, "the registrar at %s cannot be asked (errno %d)", path, -error);
+	}
+}
+
 static void add_register_pid(struct report *line, const struct about *a)
 {
-	report_add(line, "; run '");
+	if (a->f->registrar < 0) {
+		report_add(line, "; ");
+		add_registrar(line, a, a->f->registrar);
+		report_add(line, ", or");
+	} else {
+		report_add(line, ";");
+	}
+	report_add(line, " run '");
 	add_loader(line, a);
 	report_add(line, "register-pid %d %s ", getpid(), a->label);
 	describe_operands(line, a->s);
@@ -137,7 +181,23 @@ static void explain_denied(struct report *line, const struct about *a, const cha
 		report_add(line, "uid %u is denied access to %s", geteuid(), path);
 }
 
-static void explain_state(struct report *line, const struct about *a)
+/* It sees other mounts than this process. */
+static void explain_answered_state(struct report *line, const struct about *a)
+{
+	unsigned long long inode = a->f->netns_inode;
+
+	if (a->f->error != -ENOENT && a->f->error != -ESTALE && a->f->error != -EXDEV) {
+		report_add(line,
+			   "the registrar cannot use the dispatcher of network namespace %llu "
+			   "(errno %d)",
+			   inode, -a->f->error);
+		return;
+	}
+	report_add(line, "the registrar finds no dispatcher of network namespace %llu", inode);
+	add_load(line, a);
+}
+
+static void explain_own_state(struct report *line, const struct about *a)
 {
 	const char *bpffs = a->config->bpffs;
 	char path[ISOMER_FOLDER_SIZE];
@@ -181,6 +241,20 @@ static void explain_state(struct report *line, const struct about *a)
 	}
 }
 
+static void explain_state(struct report *line, const struct about *a)
+{
+	if (a->f->registrar > 0) {
+		explain_answered_state(line, a);
+		return;
+	}
+	explain_own_state(line, a);
+	/* Where there is none, what was said is the remedy. */
+	if (a->f->registrar < 0 && a->f->registrar != -ENOENT && a->f->error != -EPERM) {
+		report_add(line, "; and ");
+		add_registrar(line, a, a->f->registrar);
+	}
+}
+
 static void explain_netns(struct report *line, const struct about *a)
 {
 	switch (a->f->error) {
@@ -204,6 +278,8 @@ static void explain_netns(struct report *line, const struct about *a)
 
 static void explain_label(struct report *line, const struct about *a)
 {
+	uid_t uid = a->f->registrar > 0 ? a->f->uid : geteuid();
+
 	switch (a->f->error) {
 	case -ENOENT:
 		report_add(line, "the dispatcher does not know this label; run '");
@@ -212,9 +288,9 @@ static void explain_label(struct report *line, const struct about *a)
 			   isomer_protocol_name(a->s->protocol));
 		break;
 	case -EACCES:
-		report_add(line, "uid %u has no grant for this label; run '", geteuid());
+		report_add(line, "uid %u has no grant for this label; run '", uid);
 		add_loader(line, a);
-		report_add(line, "grant %s %u' as root", a->label, geteuid());
+		report_add(line, "grant %s %u' as root", a->label, uid);
 		break;
 	case -EPERM:
 		add_kernel(line, a);
@@ -242,13 +318,28 @@ static void explain_slots(struct report *line, const struct about *a)
 	}
 }
 
+static void explain_address(struct report *line, const struct about *a)
+{
+	if (a->f->error == -EPERM)
+		report_add(line, "no binding leads the address that a client used to this label");
+	else
+		report_add(line, "the address that a client used cannot be bound (errno %d)",
+			   -a->f->error);
+}
+
+static void explain_registrar(struct report *line, const struct about *a)
+{
+	add_registrar(line, a, a->f->error);
+}
+
 void failure_report(const struct failure *f, const struct config *config, const char *label,
 		    const struct isomer_socket *s, const char *consequence)
 {
 	static void (*const explain[])(struct report *, const struct about *) = {
-		[FAILURE_SOCKET] = explain_socket, [FAILURE_SECCOMP] = explain_seccomp,
-		[FAILURE_STATE] = explain_state,   [FAILURE_NETNS] = explain_netns,
-		[FAILURE_LABEL] = explain_label,   [FAILURE_SLOTS] = explain_slots,
+		[FAILURE_SOCKET] = explain_socket,   [FAILURE_SECCOMP] = explain_seccomp,
+		[FAILURE_STATE] = explain_state,     [FAILURE_NETNS] = explain_netns,
+		[FAILURE_LABEL] = explain_label,     [FAILURE_SLOTS] = explain_slots,
+		[FAILURE_ADDRESS] = explain_address, [FAILURE_REGISTRAR] = explain_registrar,
 	};
 	const struct about about = { f, config, label, s };
 	struct report line;

@@ -6,11 +6,11 @@
 
 #include "preload/candidate.h"
 #include "preload/describe.h"
-#include "preload/direct.h"
 #include "preload/failure.h"
 #include "preload/guard.h"
 #include "preload/places.h"
 #include "preload/request.h"
+#include "preload/way.h"
 #include "state/parse.h"
 
 /* What a line is about, where it is not about a failure: see report_first_time(). Variables have
@@ -145,9 +145,9 @@ static bool is_other_udp(const struct request *r)
 
 /* --- before the real call -------------------------------------------------------------------- */
 
-static int check(const struct config *config, const struct isomer_socket *s, bool mptcp)
+static int check(const struct config *config, int fd, const struct isomer_socket *s, bool mptcp)
 {
-	struct request r = { .config = config, .s = s, .fd = -1 };
+	struct request r = { .config = config, .s = s, .fd = fd };
 	struct failure f = { .stage = FAILURE_SOCKET, .error = -EMEDIUMTYPE };
 	bool tcp = s->protocol == IPPROTO_TCP;
 
@@ -155,7 +155,7 @@ static int check(const struct config *config, const struct isomer_socket *s, boo
 		return -EACCES;
 	if (!decide(&r) || is_other_udp(&r))
 		return 0;
-	if (!mptcp && direct_check(&r, &f) == 0)
+	if (!mptcp && way_check(&r, &f) == 0)
 		return 0;
 	return complain(&r, &f, tcp ? ", listen() is refused" : ", bind() is refused");
 }
@@ -174,7 +174,7 @@ int register_before_listen(const struct config *config, int fd, bool *ret_listen
 		return 0;
 	(void)getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &len);
 	*ret_listens = listens;
-	return check(config, &s, mptcp);
+	return check(config, fd, &s, mptcp);
 }
 
 /* bind() is for UDP: a TCP socket, which nothing comes of yet, costs one system call, and one that
@@ -201,7 +201,7 @@ int register_before_bind(const struct config *config, int fd, const struct socka
 	/* Bound already: the real call is going to fail. */
 	if (s.port != 0 || !candidate_bind(&s, addr, len) || s.port == 0)
 		return 0;
-	return check(config, &s, false);
+	return check(config, fd, &s, false);
 }
 
 /* --- after the real call --------------------------------------------------------------------- */
@@ -217,7 +217,7 @@ static int register_socket(struct request *r, bool mptcp, const char *consequenc
 		report_left_alone(r->s, "no label and no rule is for it");
 		return 0;
 	}
-	if (!mptcp && direct_register(r, &outcome, &f) == 0) {
+	if (!mptcp && way_register(r, &outcome, &f) == 0) {
 		if (outcome.ambiguous)
 			report_other_port(r);
 		else

@@ -30,6 +30,9 @@ int isomer_slots_name(const char *label, uint8_t domain, uint8_t protocol,
 int isomer_slots_open(const struct isomer_state *st, const char *label, uint8_t domain,
 		      uint8_t protocol, int *ret_fd);
 
+/* How often to put a socket into slots that isomer_slots_check() then finds replaced. */
+#define ISOMER_SLOTS_ATTEMPTS 3
+
 /**
  * Are the slots @slots_fd still those of the label? `revoke`, and a label that goes and comes
  * back, put other ones in their place; a socket that was put into the former gets no traffic.

@@ -37,9 +37,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		const struct config_mistake *m = &config.mistakes[i];
 
 		CHECK(strnlen(m->text, sizeof(m->text)) < sizeof(m->text));
-		refused =
-			refused ||
-			(m->what && (i == CONFIG_LABEL || i == CONFIG_RULES || i == CONFIG_BPFFS));
+		refused = refused || (m->what && (i == CONFIG_LABEL || i == CONFIG_RULES ||
+						  i == CONFIG_BPFFS || i == CONFIG_SOCKET));
 	}
 	CHECK(config.refused == refused);
 	CHECK(!config.label || isomer_label_check(config.label) == 0);

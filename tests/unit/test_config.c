@@ -68,6 +68,8 @@ static void the_defaults_are_those_of_the_manual(void **state)
 	assert_int_equal(config.on_error, CONFIG_WARN);
 	assert_int_equal(config.log, REPORT_WARN);
 	assert_string_equal(config.bpffs, "/sys/fs/bpf");
+	assert_string_equal(config.registrar, "/run/isomer/registrar.sock");
+	assert_int_equal(config.via, CONFIG_AUTO);
 	assert_true(config.inherit);
 	assert_int_equal(mistakes(), 0);
 }
@@ -76,6 +78,7 @@ static void every_word_is_known(void **state)
 {
 	static const char *const on_error[] = { "warn", "ignore", "fail" };
 	static const char *const log[] = { "error", "warn", "info", "debug" };
+	static const char *const via[] = { "auto", "bpf", "registrar" };
 
 	(void)state;
 	setenv("ISOMER_LABEL", "web", 1);
@@ -86,6 +89,10 @@ static void every_word_is_known(void **state)
 	for (size_t i = 0; i < LEN(log); i++) {
 		load_with("ISOMER_LOG", log[i]);
 		assert_int_equal(config.log, i);
+	}
+	for (size_t i = 0; i < LEN(via); i++) {
+		load_with("ISOMER_VIA", via[i]);
+		assert_int_equal(config.via, i);
 	}
 	load_with("ISOMER_INHERIT", "0");
 	assert_false(config.inherit);
@@ -133,6 +140,7 @@ static void a_mistake_in_what_decides_refuses_everything(void **state)
 		{ CONFIG_LABEL, "0123456789012345678901234567890123456789 too long",
 		  "0123456789012345678901234567890123456789 too...", 0 },
 		{ CONFIG_BPFFS, "sys/fs/bpf", "sys/fs/bpf", 0 },
+		{ CONFIG_SOCKET, "registrar.sock", "registrar.sock", 0 },
 	};
 
 	(void)state;
@@ -157,20 +165,27 @@ static void refused_rules_are_none_at_all(void **state)
 	assert_int_equal(config.rules.n, 0);
 }
 
-static void a_path_too_long_is_refused(void **state)
+/* @size: that of the longest path, with its end. */
+static void check_length(const char *variable, size_t size, const char **ret)
 {
 	char path[CONFIG_BPFFS_SIZE + 1];
 
+	memset(path, '/', sizeof(path));
+	path[size] = '\0';
+	load_with(variable, path);
+	assert_true(config.refused);
+	path[size - 1] = '\0';
+	load_with(variable, path);
+	assert_false(config.refused);
+	assert_string_equal(*ret, path);
+}
+
+static void a_path_too_long_is_refused(void **state)
+{
 	(void)state;
 	setenv("ISOMER_LABEL", "web", 1);
-	memset(path, '/', sizeof(path));
-	path[CONFIG_BPFFS_SIZE] = '\0';
-	load_with("ISOMER_BPFFS", path);
-	assert_true(config.refused);
-	path[CONFIG_BPFFS_SIZE - 1] = '\0';
-	load_with("ISOMER_BPFFS", path);
-	assert_false(config.refused);
-	assert_string_equal(config.bpffs, path);
+	check_length("ISOMER_BPFFS", CONFIG_BPFFS_SIZE, &config.bpffs);
+	check_length("ISOMER_REGISTRAR", CONFIG_REGISTRAR_SIZE, &config.registrar);
 }
 
 static void a_mistake_elsewhere_leaves_the_default(void **state)
@@ -179,13 +194,16 @@ static void a_mistake_elsewhere_leaves_the_default(void **state)
 	setenv("ISOMER_LABEL", "web", 1);
 	setenv("ISOMER_ON_ERROR", "Fail", 1);
 	setenv("ISOMER_LOG", "2", 1);
+	setenv("ISOMER_VIA", "BPF", 1);
 	load_with("ISOMER_INHERIT", "no");
 	assert_false(config.refused);
 	assert_string_equal(config.label, "web");
 	assert_int_equal(config.on_error, CONFIG_WARN);
 	assert_int_equal(config.log, REPORT_WARN);
 	assert_true(config.inherit);
-	assert_int_equal(mistakes(), 3);
+	assert_int_equal(config.via, CONFIG_AUTO);
+	assert_int_equal(mistakes(), 4);
+	assert_string_equal(config.mistakes[CONFIG_VIA].text, "BPF");
 	assert_string_equal(config.mistakes[CONFIG_ON_ERROR].text, "Fail");
 	assert_string_equal(config.mistakes[CONFIG_LOG].text, "2");
 	assert_string_equal(config.mistakes[CONFIG_INHERIT].text, "no");
