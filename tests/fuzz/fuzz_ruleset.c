@@ -19,7 +19,7 @@ static struct ruleset in_force;
 /* The destination that the program asked for; -1: none. */
 static int64_t wanted;
 
-void *bpf_map_lookup_elem(void *map, const void *key)
+void *host_map_lookup(void *map, const void *key)
 {
 	uint32_t i;
 
@@ -36,7 +36,7 @@ void *bpf_map_lookup_elem(void *map, const void *key)
 	return &in_force.blocks[i];
 }
 
-long bpf_sk_assign(void *ctx, void *sk, __u64 flags)
+long host_sk_assign(void *ctx, void *sk, __u64 flags)
 {
 	(void)ctx;
 	(void)sk;
@@ -45,7 +45,7 @@ long bpf_sk_assign(void *ctx, void *sk, __u64 flags)
 	return -1;
 }
 
-long bpf_sk_release(void *sk)
+long host_sk_release(void *sk)
 {
 	(void)sk;
 	CHECK(false);

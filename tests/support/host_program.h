@@ -17,9 +17,9 @@ extern char ruleset[], sockets[], metrics[];
 
 /* What it calls, and the test defines. An inner map is whatever the lookup in the outer one
  * returned. */
-void *bpf_map_lookup_elem(void *map, const void *key);
-long bpf_sk_assign(void *ctx, void *sk, __u64 flags);
-long bpf_sk_release(void *sk);
+void *host_map_lookup(void *map, const void *key);
+long host_sk_assign(void *ctx, void *sk, __u64 flags);
+long host_sk_release(void *sk);
 
 /** A packet, as the program is shown it. */
 struct bpf_sk_lookup host_packet(const struct model_lookup *l);

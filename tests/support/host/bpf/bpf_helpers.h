@@ -14,6 +14,11 @@
 #define __always_inline inline __attribute__((always_inline))
 #define barrier()       asm volatile("" ::: "memory")
 
-void *bpf_map_lookup_elem(void *map, const void *key);
-long bpf_sk_assign(void *ctx, void *sk, __u64 flags);
-long bpf_sk_release(void *sk);
+/* Under names of their own: libbpf has functions of these. */
+#define bpf_map_lookup_elem host_map_lookup
+#define bpf_sk_assign       host_sk_assign
+#define bpf_sk_release      host_sk_release
+
+void *host_map_lookup(void *map, const void *key);
+long host_sk_assign(void *ctx, void *sk, __u64 flags);
+long host_sk_release(void *sk);
