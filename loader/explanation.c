@@ -27,6 +27,11 @@ static bool covers(const struct snapshot *s, const struct isomer_binding *b, con
 	       t->port <= b->port_last && prefix_covers(b, t->addr);
 }
 
+void explanation_find_bindings(struct snapshot *s, const struct target *t)
+{
+	snapshot_filter(s, covers, t);
+}
+
 static int read_slots(const struct dispatcher *d, struct explanation *e)
 {
 	int r;
@@ -51,7 +56,7 @@ static int read_once(const char *bpffs, const struct netns *ns, const struct tar
 	r = snapshot_take(bpffs, ns, &d, &e->snapshot);
 	if (r < 0)
 		return r;
-	snapshot_filter(&e->snapshot, covers, target);
+	explanation_find_bindings(&e->snapshot, target);
 	r = read_slots(&d, e);
 	if (r < 0)
 		return r;

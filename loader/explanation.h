@@ -30,6 +30,9 @@ int explanation_make(const char *bpffs, const struct netns *ns, const struct tar
 		     struct explanation *ret);
 void explanation_done(struct explanation *e);
 
+/** Keeps of the snapshot's bindings those that cover the target; the first wins. */
+void explanation_find_bindings(struct snapshot *s, const struct target *target);
+
 enum explanation_outcome {
 	OUTCOME_ORDINARY, /* no binding: the ordinary lookup */
 	OUTCOME_SOCKET,   /* a slot's socket */

@@ -43,7 +43,11 @@ struct process *guest_start(const struct guest_options *options, const char *nam
 {
 	const char *argv[ARGS_MAX] = { guest_path(name) }, *env[10] = { 0 };
 	struct process_options o = {
-		.argv = argv, .env = env, .uid = options->uid, .pass_fd = options->pass_fd
+		.argv = argv,
+		.env = env,
+		.uid = options->uid,
+		.pass_fd = options->pass_fd,
+		.netns = options->netns,
 	};
 	CLEANUP_FREE char *preload = preload_variable(options);
 	struct process *p;

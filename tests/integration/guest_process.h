@@ -18,6 +18,7 @@ struct guest_options {
 	const char *env[8];         /* "NAME=value", up to a NULL */
 	uid_t uid;                  /* as in struct process_options */
 	int pass_fd;                /* the same */
+	const char *netns;          /* the same */
 	const char *preload_before; /* another preload library of the guests, by name, */
 	const char *preload_after;  /* before or behind ours */
 	bool alone;                 /* without the library */

@@ -23,6 +23,7 @@
 #include "support/net.h"
 #include "support/netns.h"
 #include "support/process.h"
+#include "support/second_netns.h"
 #include "support/state_checker.h"
 
 #define LEN(array) (sizeof(array) / sizeof(*(array)))
@@ -120,80 +121,6 @@ static void an_ipv6_binding_leaves_ipv4_clients_of_a_dual_stack_server(void **st
 
 /* ---- namespaces ---- */
 
-/* A second network namespace beside the test's, below the same BPF filesystem. */
-struct second {
-	int home, fd;
-	char path[64], folder[PATH_MAX];
-	uint64_t inode;
-	pid_t keeper; /* does nothing but be there, so that it has a path */
-	int keeper_pipe;
-};
-
-static void enter(int fd)
-{
-	assert_return_code(setns(fd, CLONE_NEWNET), errno);
-}
-
-static void lo_up(void)
-{
-	CLEANUP_FD int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	struct ifreq ifr = { .ifr_name = "lo", .ifr_flags = IFF_UP | IFF_RUNNING };
-
-	assert_return_code(ioctl(fd, SIOCSIFFLAGS, &ifr), errno);
-}
-
-static void start_keeper(struct second *s)
-{
-	char byte;
-	int fds[2];
-
-	assert_return_code(pipe2(fds, O_CLOEXEC), errno);
-	s->keeper = fork();
-	assert_return_code(s->keeper, errno);
-	if (s->keeper == 0) {
-		close(fds[1]);
-		(void)!read(fds[0], &byte, 1);
-		_exit(0);
-	}
-	close(fds[0]);
-	s->keeper_pipe = fds[1];
-}
-
-static void second_make(const struct netns_fixture *ns, struct second *s)
-{
-	struct stat sb;
-
-	s->home = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
-	assert_return_code(s->home, errno);
-	assert_return_code(unshare(CLONE_NEWNET), errno);
-	s->fd = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
-	assert_return_code(s->fd, errno);
-	lo_up();
-	start_keeper(s);
-	assert_return_code(fstat(s->fd, &sb), errno);
-	s->inode = sb.st_ino;
-	snprintf(s->path, sizeof(s->path), "/proc/%d/ns/net", (int)s->keeper);
-	snprintf(s->folder, sizeof(s->folder), "%s/%llu" ISOMER_FOLDER_SUFFIX, ns->bpffs,
-		 (unsigned long long)s->inode);
-	enter(s->home);
-}
-
-static void second_done(struct second *s)
-{
-	close(s->keeper_pipe);
-	waitpid(s->keeper, NULL, 0);
-	close(s->home);
-	close(s->fd);
-}
-
-/* Runs @statement in the second namespace. */
-#define THERE(second, statement)                                                                   \
-	do {                                                                                       \
-		enter((second)->fd);                                                               \
-		statement;                                                                         \
-		enter((second)->home);                                                             \
-	} while (0)
-
 static int register_own(uint16_t port)
 {
 	int fd = tcp_listen("127.0.0.1", port);
@@ -209,10 +136,10 @@ static void namespaces_do_not_touch_each_other(void **state)
 {
 	struct netns_fixture *ns = netns_or_skip(state);
 	CLEANUP_FREE char *here = NULL, *there = NULL;
-	struct second s;
+	struct second_netns s;
 	int a, b = -1;
 
-	second_make(ns, &s);
+	second_netns_make(ns, &s);
 	loader_ok("load", "--max-destinations", "64", NULL);
 	loader_ok("--netns", s.path, "load", "--max-destinations", "64", NULL);
 	state_check(ns);
@@ -238,22 +165,22 @@ static void namespaces_do_not_touch_each_other(void **state)
 	loader_ok("--netns", s.path, "unload", NULL);
 	assert_int_equal(state_check(ns).bindings, 1);
 	loader_ok("unload", NULL);
-	second_done(&s);
+	second_netns_done(&s);
 }
 
 static void a_binding_elsewhere_leaves_plain_servers_here(void **state)
 {
 	struct netns_fixture *ns = netns_or_skip(state);
 	CLEANUP(servers_done) struct servers here = servers_make(8080);
-	struct second s;
+	struct second_netns s;
 
-	second_make(ns, &s);
+	second_netns_make(ns, &s);
 	loader_ok("--netns", s.path, "load", "--max-destinations", "64", NULL);
 	loader_ok("--netns", s.path, "bind", "x", "tcp", "0.0.0.0/0", "0", NULL);
 	loader_ok("--netns", s.path, "bind", "x", "tcp", "::/0", "0", NULL);
 	loader_ok("--netns", s.path, "bind", "x", "udp", "0.0.0.0/0", "0", NULL);
 	reachable_are(&here, 8080, ALL);
-	second_done(&s);
+	second_netns_done(&s);
 }
 
 /* Tries to register the listener of @pid, and returns what was said. Frees with free(). */
@@ -278,9 +205,9 @@ static void a_socket_of_another_namespace_is_refused(void **state)
 	CLEANUP_FREE char *before = NULL, *process = NULL, *socket = NULL;
 	CLEANUP_FD int listener = -1;
 	char advice[128];
-	struct second s;
+	struct second_netns s;
 
-	second_make(ns, &s);
+	second_netns_make(ns, &s);
 	loader_ok("load", "--max-destinations", "64", NULL);
 	loader_ok("bind", "foo", "tcp", "127.0.0.2", "80", NULL);
 	loader_ok("--netns", s.path, "load", "--max-destinations", "64", NULL);
@@ -296,7 +223,7 @@ static void a_socket_of_another_namespace_is_refused(void **state)
 	snprintf(advice, sizeof(advice), "--netns /proc/%d/ns/net", (int)getpid());
 	assert_non_null(strstr(process, advice));
 	state_is_still(ns->bpffs, before);
-	second_done(&s);
+	second_netns_done(&s);
 }
 
 /* ---- where the promise ends ---- */

@@ -54,6 +54,13 @@ isomer_add_test(test_grants integration isomer_test_guests)
 isomer_add_test(test_scale integration isomer_loader_core)
 isomer_add_test(test_isolation integration)
 
+# The registrar: what servers get from it, and its protocol, also on other kernels.
+add_library(isomer_test_registrar STATIC ${CMAKE_CURRENT_LIST_DIR}/registrar_client.c)
+target_link_libraries(isomer_test_registrar
+  PUBLIC isomer_test_support PRIVATE isomer_flags PkgConfig::LIBCAP)
+isomer_add_test(test_registrar_protocol integration isomer_test_registrar)
+set_tests_properties(test_registrar_protocol PROPERTIES LABELS "integration;state")
+
 # Commands that are killed, stopped, or run at once.
 foreach(test crash concurrency)
   isomer_add_test(test_${test} integration isomer_test_killer)
