@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <search.h>
+#include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -51,6 +52,7 @@ struct reader {
 
 	int r; /* why reading ended early */
 	char *error;
+	jmp_buf no_memory;
 };
 
 struct known_label {
@@ -362,6 +364,33 @@ static const yajl_callbacks callbacks = {
 
 /* ---- the whole file ---- */
 
+/* yajl uses what it is given without a look. */
+static void *allocate(void *arg, size_t size)
+{
+	struct reader *rd = arg;
+	void *p = malloc(size);
+
+	if (!p)
+		longjmp(rd->no_memory, 1);
+	return p;
+}
+
+static void *reallocate(void *arg, void *old, size_t size)
+{
+	struct reader *rd = arg;
+	void *p = realloc(old, size);
+
+	if (!p)
+		longjmp(rd->no_memory, 1);
+	return p;
+}
+
+static void release(void *arg, void *p)
+{
+	(void)arg;
+	free(p);
+}
+
 static void yajl_freep(yajl_handle *handle)
 {
 	if (*handle)
@@ -400,7 +429,8 @@ static void add_line(struct reader *rd, size_t line)
 
 static int parse(int fd, struct reader *rd)
 {
-	CLEANUP(yajl_freep) yajl_handle handle = yajl_alloc(&callbacks, NULL, rd);
+	yajl_alloc_funcs memory = { allocate, reallocate, release, rd };
+	CLEANUP(yajl_freep) yajl_handle handle = yajl_alloc(&callbacks, &memory, rd);
 	CLEANUP_FREE unsigned char *chunk = malloc(CHUNK);
 	yajl_status status = yajl_status_ok;
 	size_t line = 1;
@@ -436,6 +466,14 @@ static int parse(int fd, struct reader *rd)
 	return 0;
 }
 
+/* Without memory what yajl holds is lost: there is no way to free it half made. */
+static int parse_or_fail(int fd, struct reader *rd)
+{
+	if (setjmp(rd->no_memory))
+		return -ENOMEM;
+	return parse(fd, rd);
+}
+
 /* After sorting, bindings of the same traffic are neighbours. */
 static int check_duplicates(struct reader *rd)
 {
@@ -466,7 +504,7 @@ int bindings_file_read(int fd, struct bindings_file *ret, char ret_error[BINDING
 	struct reader rd = { .file = &file, .error = ret_error };
 	int r;
 
-	r = parse(fd, &rd);
+	r = parse_or_fail(fd, &rd);
 	if (r == 0)
 		r = check_duplicates(&rd);
 	tdestroy(rd.label_tree, free); /* the names are the file's */

@@ -43,11 +43,21 @@ int change_commit(struct change *c)
 {
 	int r = index_commit(&c->d, &c->bindings);
 
+	c->refused = r < 0;
 	return r < 0 ? r : change_collect(c);
 }
 
 int change_collect(struct change *c)
 {
+	if (c->refused) {
+		int r;
+
+		bindings_done(&c->bindings);
+		r = index_read(&c->d, &c->bindings);
+		if (r < 0)
+			return r;
+		c->refused = false;
+	}
 	return labels_collect(&c->d, &c->destinations, &c->bindings);
 }
 

@@ -4,6 +4,8 @@
  */
 #pragma once
 
+#include <stdbool.h>
+
 #include "loader/bindings.h"
 #include "loader/destinations.h"
 #include "loader/dispatcher.h"
@@ -12,6 +14,7 @@ struct change {
 	struct dispatcher d;
 	struct bindings bindings;
 	struct destinations destinations;
+	bool refused; /* @bindings could not be put in force: those before still are */
 };
 
 #define CHANGE_NONE                                                                                \
@@ -27,7 +30,8 @@ int change_begin(const char *bpffs, const struct netns *ns, struct change *ret, 
  * more. On failure the former bindings stay in force. */
 int change_commit(struct change *c);
 
-/** Drops labels that nothing needs any more: of change_commit(), alone. */
+/** Drops labels that nothing needs any more, by the bindings in force: of change_commit(), alone,
+ * or after it has failed. */
 int change_collect(struct change *c);
 
 void change_end(struct change *c);

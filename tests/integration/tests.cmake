@@ -2,11 +2,11 @@
 
 # Programs and libraries that know nothing about isomer: no flags of ours, no sanitizer.
 set(guests ${CMAKE_CURRENT_BINARY_DIR}/guests)
-foreach(guest attacker daemon early forks inherits server small_stack threads)
+foreach(guest attacker carries_on daemon early forks inherits server small_stack threads)
   add_executable(guest_${guest} ${CMAKE_CURRENT_LIST_DIR}/guests/${guest}.c)
   list(APPEND guest_targets guest_${guest})
 endforeach()
-foreach(guest early_fork other_preload)
+foreach(guest early_fork no_memory other_preload)
   add_library(guest_${guest} MODULE ${CMAKE_CURRENT_LIST_DIR}/guests/${guest}.c)
   list(APPEND guest_targets guest_${guest})
   set_target_properties(guest_${guest} PROPERTIES PREFIX "")
@@ -61,11 +61,24 @@ target_link_libraries(isomer_test_registrar
 isomer_add_test(test_registrar_protocol integration isomer_test_registrar)
 set_tests_properties(test_registrar_protocol PROPERTIES LABELS "integration;state")
 
-# Commands that are killed, stopped, or run at once.
-foreach(test crash concurrency)
-  isomer_add_test(test_${test} integration isomer_test_killer)
-  add_dependencies(test_${test} isomer-loader)
-endforeach()
+# Commands that are killed, stopped, run at once, or whose calls fail.
+add_library(isomer_test_ordeal STATIC
+  ${CMAKE_CURRENT_LIST_DIR}/ordeal.c ${CMAKE_CURRENT_LIST_DIR}/world.c)
+target_link_libraries(isomer_test_ordeal PUBLIC isomer_test_killer PRIVATE isomer_flags)
+add_dependencies(isomer_test_ordeal isomer-loader)
+isomer_add_test(test_crash integration isomer_test_ordeal)
+isomer_add_test(test_concurrency integration isomer_test_killer)
+add_dependencies(test_concurrency isomer-loader)
 set_tests_properties(test_crash test_concurrency PROPERTIES LABELS "integration;killer")
+
+# A sanitizer's runtime takes a failure of its own calls for the end of the program.
+if(NOT ISOMER_SANITIZE)
+  isomer_add_test(test_faults integration isomer_test_ordeal isomer_test_guests)
+  isomer_add_test(test_preload_faults integration isomer_test_guests isomer_test_killer)
+  add_test(NAME test_faults_everywhere COMMAND test_faults)
+  set_tests_properties(test_faults_everywhere PROPERTIES
+    LABELS "integration;long" TIMEOUT 3600 ENVIRONMENT ISOMER_TEST_EVERY_CALL=1)
+endif()
+
 isomer_add_test(test_upgrade integration)
 add_dependencies(test_upgrade isomer-loader)

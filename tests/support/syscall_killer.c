@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+#include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/bpf.h>
@@ -13,6 +14,8 @@
 #include <sys/ptrace.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
+#include <sys/user.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -30,7 +33,7 @@ enum { OUT, ERR, STREAMS };
 struct traced {
 	pid_t pid;
 	enum syscall_set set;
-	unsigned int count;
+	unsigned int count, marks;
 	bool ended, suspended;
 	int status; /* of waitpid(), once ended */
 	int signal; /* to be delivered when it goes on */
@@ -105,9 +108,22 @@ static bool is_changing(struct traced *t, const struct ptrace_syscall_info *info
 	return false;
 }
 
+static bool is_between_marks(struct traced *t, unsigned long long nr)
+{
+	if (nr == __NR_getppid) {
+		t->marks++;
+		return false;
+	}
+	return t->marks == 1 && nr != __NR_listen && nr != __NR_bind;
+}
+
 static bool counts(struct traced *t, const struct ptrace_syscall_info *info)
 {
-	if (is_changing(t, info))
+	bool changing = is_changing(t, info);
+
+	if (t->set == SYSCALLS_MARKED)
+		return is_between_marks(t, info->entry.nr);
+	if (changing)
 		return true;
 	return t->set == SYSCALLS_ALL && (t->count > 0 || info->entry.nr == __NR_bpf);
 }
@@ -216,6 +232,56 @@ const char *traced_call(const struct traced *t)
 {
 	return t->call;
 }
+
+/* ---- failing ---- */
+
+/* Calls that end something do so, whatever they say; brk() says how far it has got. */
+static bool can_fail(unsigned long long nr)
+{
+	switch (nr) {
+	case __NR_brk:
+	case __NR_exit_group:
+	case __NR_exit:
+	case __NR_rt_sigreturn:
+	case __NR_close:
+	case __NR_munmap:
+		return false;
+	default:
+		return true;
+	}
+}
+
+#ifdef __x86_64__
+static void set_registers(const struct traced *t, const struct user_regs_struct *registers)
+{
+	struct iovec iov = { (void *)registers, sizeof(*registers) };
+
+	if (ptrace(PTRACE_SETREGSET, t->pid, (void *)NT_PRSTATUS, &iov) < 0)
+		fail_msg("PTRACE_SETREGSET: %s", strerror(errno));
+}
+
+void traced_fail(struct traced *t, int error)
+{
+	struct user_regs_struct registers;
+	struct iovec iov = { &registers, sizeof(registers) };
+
+	assert_false(t->ended);
+	if (ptrace(PTRACE_GETREGSET, t->pid, (void *)NT_PRSTATUS, &iov) < 0)
+		fail_msg("PTRACE_GETREGSET: %s", strerror(errno));
+	if (!can_fail(registers.orig_rax))
+		return;
+	registers.orig_rax = (unsigned long long)-1; /* no call: the kernel does nothing */
+	set_registers(t, &registers);
+	if (ptrace(PTRACE_SYSCALL, t->pid, NULL, NULL) < 0)
+		fail_msg("PTRACE_SYSCALL: %s", strerror(errno));
+	wait_stop(t, 0);
+	assert_true(WIFSTOPPED(t->status) && WSTOPSIG(t->status) == SYSCALL_STOP);
+	registers.rax = (unsigned long long)-error;
+	set_registers(t, &registers);
+}
+#else
+#error "how a system call is made to fail differs from processor to processor"
+#endif
 
 /* ---- ends ---- */
 

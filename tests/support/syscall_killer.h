@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Programs that are held, or killed, between two of their system calls. Each function fails the
+/* Programs that are held, or killed, between two of their system calls, or one of whose calls
+ * fails. Each function fails the
  * test when it cannot do its job. What is still traced dies with the test program.
  */
 #pragma once
@@ -14,6 +15,8 @@ enum syscall_set {
 	SYSCALLS_CHANGING, /* those that change BPF objects or files, lock, or end the process */
 	SYSCALLS_ALL,      /* all, from the first of these or the first bpf(2): before it there is
 			      nothing to be left half done, or half seen */
+	SYSCALLS_MARKED,   /* between the first getppid(2) and the second, but for listen(2) and
+			      bind(2) */
 };
 
 struct traced;
@@ -32,6 +35,10 @@ pid_t traced_pid(const struct traced *t);
 
 /** The call that it stands before, such as "bpf(24)"; valid until it runs on. */
 const char *traced_call(const struct traced *t);
+
+/** Makes the call that it stands before fail with @error, if it is one that can fail; it stands
+ * behind it then. */
+void traced_fail(struct traced *t, int error);
 
 /** Kills it where it stands, waits for its end, frees. */
 void traced_kill(struct traced *t);
