@@ -119,11 +119,11 @@ static bool is_between_marks(struct traced *t, unsigned long long nr)
 
 static bool counts(struct traced *t, const struct ptrace_syscall_info *info)
 {
-	bool changing = is_changing(t, info);
+	bool changes = is_changing(t, info);
 
 	if (t->set == SYSCALLS_MARKED)
 		return is_between_marks(t, info->entry.nr);
-	if (changing)
+	if (changes)
 		return true;
 	return t->set == SYSCALLS_ALL && (t->count > 0 || info->entry.nr == __NR_bpf);
 }
@@ -235,13 +235,15 @@ const char *traced_call(const struct traced *t)
 
 /* ---- failing ---- */
 
-/* Calls that end something do so, whatever they say; brk() says how far it has got. */
+/* Calls that end something do so, whatever they say; brk() says how far it has got; a mask of
+ * signals is nothing that the kernel could lack. */
 static bool can_fail(unsigned long long nr)
 {
 	switch (nr) {
 	case __NR_brk:
 	case __NR_exit_group:
 	case __NR_exit:
+	case __NR_rt_sigprocmask:
 	case __NR_rt_sigreturn:
 	case __NR_close:
 	case __NR_munmap:

@@ -42,11 +42,13 @@ int main(int argc, char **argv)
 	int fd = socket(AF_INET, udp ? SOCK_DGRAM : SOCK_STREAM, 0);
 	struct sockaddr_in addr = { .sin_family = AF_INET, .sin_port = htons(1001) };
 	struct timeval limit = { .tv_sec = 5 };
+	int yes = 1;
 	sigset_t mask, mask_before;
 	char byte = 0;
 
 	addr.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	check(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit)) == 0, "SO_RCVTIMEO");
+	check(setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes)) == 0, "SO_REUSEADDR");
 	if (!udp)
 		check(bind(fd, (struct sockaddr *)&addr, sizeof(addr)) == 0, "bind");
 	sigprocmask(SIG_BLOCK, NULL, &mask_before);
