@@ -19,7 +19,7 @@ packages_of_build() {
 	# What the example runs.
 	example_packages=(iproute2 util-linux netcat-openbsd python3 curl)
 	# What the tests run; some of these are servers that they start.
-	test_packages=(python3 iproute2 util-linux netcat-openbsd nodejs)
+	test_packages=(python3 iproute2 util-linux netcat-openbsd nodejs valgrind)
 	# To fuzz: libFuzzer.
 	test_packages+=(libclang-rt-dev)
 	# To look at the style.

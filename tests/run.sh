@@ -9,8 +9,9 @@
 # --all    also what takes longer than a normal run should
 #
 # Installs with apt what is missing, and says what. Servers that tests use are unpacked below
-# build/servers rather than installed, so no service starts. Builds in build, build-clang, build-asan
-# and build-fuzz. The last line is "N passed, N failed"; the exit status is 0 when nothing failed.
+# build/servers rather than installed, so no service starts. Builds in build, and in build-clang,
+# build-asan, build-tsan and build-fuzz. The last line is "N passed, N failed"; the exit status is 0
+# when nothing failed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -116,6 +117,9 @@ run_others() {
 	if stage "build with sanitizers" build asan build-asan; then
 		stage "tests with sanitizers" suite asan build-asan \
 			-L '^(unit|bpf|state|integration)$' -LE "$exclude|$slow_with_sanitizers" || true
+	fi
+	if stage "build with thread sanitizer" build tsan build-tsan tsan; then
+		stage "threads" suite tsan build-tsan -L '^threads$' || true
 	fi
 	if stage "build for fuzzing" build fuzz build-fuzz fuzz; then
 		stage "fuzzing" suite fuzz build-fuzz -L '^fuzz$' || true

@@ -71,8 +71,10 @@ isomer_add_test(test_concurrency integration isomer_test_killer)
 add_dependencies(test_concurrency isomer-loader)
 set_tests_properties(test_crash test_concurrency PROPERTIES LABELS "integration;killer")
 
-# A sanitizer's runtime takes a failure of its own calls for the end of the program.
+# A sanitizer's runtime takes a failure of its own calls for the end of the program, and does not
+# live beside valgrind.
 if(NOT ISOMER_SANITIZE)
+  isomer_add_test(test_valgrind integration isomer_test_servers)
   isomer_add_test(test_faults integration isomer_test_ordeal isomer_test_guests)
   isomer_add_test(test_preload_faults integration isomer_test_guests isomer_test_killer)
   add_test(NAME test_faults_everywhere COMMAND test_faults)

@@ -48,11 +48,13 @@ static int open_home(void)
 	return home.cwd < 0 ? -errno : 0;
 }
 
-/* A test program that cannot go home would run its next tests in the wrong place: give up. */
+/* A test program that cannot go home would run its next tests in the wrong place: give up. A thread
+ * that was joined may still be about to let go of what it shares, which a mount namespace must not
+ * be. */
 static void go_home(void)
 {
-	if (setns(home.net, CLONE_NEWNET) < 0 || setns(home.mnt, CLONE_NEWNS) < 0 ||
-	    fchdir(home.cwd) < 0) {
+	if (unshare(CLONE_FS) < 0 || setns(home.net, CLONE_NEWNET) < 0 ||
+	    setns(home.mnt, CLONE_NEWNS) < 0 || fchdir(home.cwd) < 0) {
 		perror("cannot leave the namespaces of the test");
 		abort();
 	}

@@ -1,0 +1,13 @@
+# SPDX-License-Identifier: BSD-3-Clause
+
+# Programs with something that threads could race for; what the preset "tsan" is for.
+isomer_add_test(test_threads threads isomer_preload_core Threads::Threads ${CMAKE_DL_LIBS})
+target_sources(test_threads PRIVATE
+  ${PROJECT_SOURCE_DIR}/preload/hooks.c ${PROJECT_SOURCE_DIR}/preload/real.c
+  ${PROJECT_SOURCE_DIR}/preload/start.c)
+add_dependencies(test_threads isomer-loader)
+set_tests_properties(test_threads PROPERTIES
+  ENVIRONMENT "ISOMER_RULES=one=tcp:*:1001$<SEMICOLON>many=*:*:2000-2999$<SEMICOLON>none=tcp:*:3000-3999")
+set_tests_properties(test_places test_report test_config PROPERTIES LABELS "unit;threads")
+add_custom_target(tsan)
+add_dependencies(tsan test_threads test_places test_report test_config)
