@@ -165,7 +165,7 @@ main() {
 	'') ;;
 	--quick) quick=1 ;;
 	--all) exclude='^(style|bench)$' slow_with_sanitizers='^style$'
-		export ISOMER_FUZZ_SECONDS=600
+		export ISOMER_FUZZ_SECONDS=600 ISOMER_SOAK_SECONDS=600
 		versions=(5.10 6.1 6.12 newest) ;;
 	*)
 		sed -n 's/^# \{0,1\}//; 4,/^$/p' tests/run.sh >&2
