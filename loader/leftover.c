@@ -70,7 +70,7 @@ int leftover_remove(const char *path, const char *aside)
 static int judge(const char *bpffs, const struct netns *ns, const char *path)
 {
 	struct isomer_state st;
-	int r = isomer_state_open(bpffs, ns->inode, &st);
+	int r = isomer_state_open(bpffs, ns->inode, &st), attached;
 
 	if (r == -ENOENT)
 		return 0;
@@ -78,8 +78,10 @@ static int judge(const char *bpffs, const struct netns *ns, const char *path)
 		return r;
 	if (r == 0 && isomer_state_check_netns(&st, ns->cookie) == -EXDEV)
 		return -ESTALE;
-	if (dispatcher_check_attached(path, ns->inode) == -ESTALE)
-		return -ESTALE;
+	attached = dispatcher_check_attached(path, ns->inode);
+	/* Who may not look has to be content with the cookie. */
+	if (attached < 0 && attached != -EPERM && attached != -EACCES)
+		return attached;
 	return r < 0 ? r : -EALREADY;
 }
 

@@ -3,12 +3,13 @@
 #
 # Style that a tool can check.
 #
-# usage: tests/lint/check.sh format | banned | headers | shell
+# usage: tests/lint/check.sh format | banned | headers | shell | attacks
 #
 # format   clang-format would change nothing
 # banned   calls that have no place in the code, or not in that part of it
 # headers  each header compiles alone, pedantically, with gcc and with clang
 # shell    shellcheck finds nothing
+# attacks  the tests that docs/security.md names are there
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -95,8 +96,28 @@ check_shell() {
 	shellcheck --shell=dash tests/vm/init
 }
 
+# A program of tests has a file of its name; a test is a function there, or a name in a table.
+check_attacks() {
+	local name status=0
+
+	# shellcheck disable=SC2016 # the document's own quotes
+	while read -r name; do
+		if [[ $name == test_* ]]; then
+			compgen -G "tests/*/$name.c" >/dev/null
+		else
+			grep -qE "^static void $name\\(void|\.name = \"$name\"" tests/*/*.c
+		fi || {
+			echo "docs/security.md: there is no $name"
+			status=1
+		}
+	done < <(sed -n '/^## Who can attack/,/^## Where/p' docs/security.md |
+		grep -oE '`[a-z0-9_]{8,}`' | tr -d '`' | LC_ALL=C sort -u |
+		grep -vxE 'sk_lookup')
+	return "$status"
+}
+
 case ${1-} in
-format | banned | headers | shell) "check_$1" ;;
+format | banned | headers | shell | attacks) "check_$1" ;;
 *)
 	sed -n 's/^# \{0,1\}//; 4,/^$/p' "$0" >&2
 	exit 2

@@ -235,14 +235,20 @@ const char *traced_call(const struct traced *t)
 
 /* ---- failing ---- */
 
-/* Calls that end something do so, whatever they say; brk() says how far it has got; a mask of
- * signals is nothing that the kernel could lack. */
+/* Calls that end something do so, whatever they say; brk() says how far it has got; who one is, and
+ * a mask of signals, is nothing that the kernel could lack. */
 static bool can_fail(unsigned long long nr)
 {
 	switch (nr) {
 	case __NR_brk:
 	case __NR_exit_group:
 	case __NR_exit:
+	case __NR_getegid:
+	case __NR_geteuid:
+	case __NR_getgid:
+	case __NR_getpid:
+	case __NR_gettid:
+	case __NR_getuid:
 	case __NR_rt_sigprocmask:
 	case __NR_rt_sigreturn:
 	case __NR_close:
