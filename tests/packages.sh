@@ -20,6 +20,8 @@ packages_of_build() {
 	example_packages=(iproute2 util-linux netcat-openbsd python3 curl)
 	# What the tests run; some of these are servers that they start.
 	test_packages=(python3 iproute2 util-linux netcat-openbsd nodejs valgrind)
+	# For what systemd does with units: nothing of it is started.
+	test_packages+=(systemd)
 	# To fuzz: libFuzzer.
 	test_packages+=(libclang-rt-dev)
 	# To look at the style.

@@ -18,6 +18,7 @@
 
 #include <cmocka.h>
 
+#include "integration/guest_process.h"
 #include "integration/registrar_client.h"
 #include "state/cleanup.h"
 #include "state/slots.h"
@@ -184,6 +185,20 @@ static void a_revoked_grant_counts_no_more(void **state)
 	reply = identity_ask(&nobody, &q, fd);
 	failed(&reply, ISOMER_REGISTRAR_LABEL, -EACCES);
 	assert_int_equal(tcp_who_accepts("127.0.0.9", 4321, &fd, 1), -ECONNREFUSED);
+}
+
+/* By whatever way the kernel leaves him: before Linux 5.19 there is this one alone. */
+static void a_server_of_a_user_with_a_grant_gets_the_traffic(void **state)
+{
+	struct process *p;
+
+	(void)dispatcher_with_registrar(state);
+	loader_ok("grant", "foo", "nobody", NULL);
+	p = guest_start(&(struct guest_options){ .env = { "ISOMER_LABEL=foo" }, .uid = NOBODY },
+			"server", "tcp,127.0.0.1,8080", NULL);
+	guest_serves("127.0.0.9", 4321, "guest");
+	guest_said_nothing(p);
+	process_stop(p, SIGTERM);
 }
 
 /* ---- which sockets ---- */
@@ -592,6 +607,7 @@ int main(void)
 		netns_test(a_grant_counts_where_the_state_is_out_of_sight),
 		netns_test(who_has_no_grant_is_not_told_which_labels_there_are),
 		netns_test(a_revoked_grant_counts_no_more),
+		netns_test(a_server_of_a_user_with_a_grant_gets_the_traffic),
 		netns_test(only_a_socket_that_serves_the_destination_is_registered),
 		netns_test(a_check_shows_who_sits_in_the_slots),
 		netns_test(a_standby_is_not_put_before_who_serves),

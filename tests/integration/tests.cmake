@@ -2,7 +2,7 @@
 
 # Programs and libraries that know nothing about isomer: no flags of ours, no sanitizer.
 set(guests ${CMAKE_CURRENT_BINARY_DIR}/guests)
-foreach(guest attacker carries_on daemon early forks inherits named server small_stack threads)
+foreach(guest attacker carries_on daemon early filtered forks inherits named server small_stack threads)
   add_executable(guest_${guest} ${CMAKE_CURRENT_LIST_DIR}/guests/${guest}.c)
   list(APPEND guest_targets guest_${guest})
 endforeach()
@@ -19,6 +19,8 @@ foreach(target ${guest_targets})
   set_target_properties(${target} PROPERTIES OUTPUT_NAME ${name}
     RUNTIME_OUTPUT_DIRECTORY ${guests} LIBRARY_OUTPUT_DIRECTORY ${guests})
 endforeach()
+
+target_link_libraries(guest_filtered PRIVATE PkgConfig::SECCOMP)
 
 add_library(isomer_test_guests STATIC ${CMAKE_CURRENT_LIST_DIR}/guest_process.c)
 target_compile_definitions(isomer_test_guests PRIVATE ISOMER_GUESTS_PATH="${guests}")
@@ -59,8 +61,11 @@ isomer_add_test(test_isolation integration)
 add_library(isomer_test_registrar STATIC ${CMAKE_CURRENT_LIST_DIR}/registrar_client.c)
 target_link_libraries(isomer_test_registrar
   PUBLIC isomer_test_support PRIVATE isomer_flags PkgConfig::LIBCAP)
-isomer_add_test(test_registrar_protocol integration isomer_test_registrar)
-set_tests_properties(test_registrar_protocol PROPERTIES LABELS "integration;state")
+isomer_add_test(test_registrar integration isomer_test_registrar isomer_test_guests)
+target_compile_definitions(test_registrar PRIVATE ISOMER_UNITS="${PROJECT_SOURCE_DIR}/example/systemd")
+isomer_add_test(test_registrar_protocol integration isomer_test_registrar isomer_test_guests)
+set_tests_properties(test_registrar_protocol PROPERTIES LABELS "integration;state"
+  REQUIRED_FILES ${guests}/server)
 
 # Commands that are killed, stopped, run at once, or whose calls fail.
 add_library(isomer_test_ordeal STATIC

@@ -17,3 +17,7 @@ add_test(NAME manual_is_what_help_says
   COMMAND Python3::Interpreter ${CMAKE_CURRENT_LIST_DIR}/help.py $<TARGET_FILE:isomer-loader>
           ${PROJECT_SOURCE_DIR}/docs/commands.md)
 set_tests_properties(manual_is_what_help_says PROPERTIES LABELS unit)
+add_test(NAME systemd_takes_the_units
+  COMMAND ${CMAKE_CURRENT_LIST_DIR}/systemd_units.sh ${PROJECT_SOURCE_DIR}/example/systemd
+          $<TARGET_FILE:isomer-loader>)
+set_tests_properties(systemd_takes_the_units PROPERTIES LABELS unit)
