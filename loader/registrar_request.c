@@ -236,6 +236,10 @@ void registrar_answer(const char *bpffs, int connection, const struct peer *peer
 		(void)fail(&w, ISOMER_REGISTRAR_REQUEST, r);
 	else
 		fulfil(&w, &reply_fd);
+	/* Before the client hears of it: his socket is his alone then, and gone when he closes it.
+	 */
+	cleanup_closep(&fd);
+	fd = -1;
 	registrar_send(connection, &reply, reply_fd);
 	cleanup_closep(&w.ns_fd);
 }

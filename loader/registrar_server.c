@@ -205,12 +205,14 @@ static void note_signals(struct pool *pool)
 	reap(pool);
 }
 
-static bool is_busy(const struct pool *pool)
+/* One that was killed and is not dead yet counts: it has the listening socket, where nobody is to
+ * connect who finds that socket dead a moment later. */
+static bool is_alone(const struct pool *pool)
 {
 	for (int i = 0; i < WORKERS_MAX; i++)
-		if (pool->workers[i].pid != 0 && !pool->workers[i].killed)
-			return true;
-	return false;
+		if (pool->workers[i].pid != 0)
+			return false;
+	return true;
 }
 
 static void loop(struct pool *pool)
@@ -220,7 +222,7 @@ static void loop(struct pool *pool)
 		{ .fd = pool->signal_fd, .events = POLLIN },
 	};
 
-	while (!pool->ending || (is_busy(pool) && now_ms() < pool->deadline)) {
+	while (!pool->ending || (!is_alone(pool) && now_ms() < pool->deadline)) {
 		int timeout;
 
 		fill(pool);

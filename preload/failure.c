@@ -45,6 +45,7 @@ static void add_registrar(struct report *line, const struct about *a, int error)
 	switch (error) {
 	case -ENOENT:
 	case -ECONNREFUSED:
+	case -ECONNRESET:
 		report_add(line, "no registrar is at %s: run '", path);
 		add_loader(line, a);
 		report_add(line, "registrar' as root");

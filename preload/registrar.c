@@ -178,11 +178,23 @@ static int refused(const struct isomer_registrar_reply *reply, struct failure *r
 	return -1;
 }
 
+static int exchange(const struct request *r, const struct isomer_registrar_request *q,
+		    struct isomer_registrar_reply *ret, int *ret_fd)
+{
+	CLEANUP_FD int connection = -1;
+	int error;
+
+	error = connect_to(r->config->registrar, &connection);
+	if (error == 0)
+		error = send_request(connection, q, r->fd);
+	return error < 0 ? error : receive_reply(connection, ret, ret_fd);
+}
+
 /* A request and its answer. @ret_fd: -1 when no descriptor came. */
 static int ask(const struct request *r, struct isomer_registrar_request *q,
 	       struct isomer_registrar_reply *ret, int *ret_fd, struct failure *ret_failure)
 {
-	CLEANUP_FD int connection = -1, fd = -1;
+	CLEANUP_FD int fd = -1;
 	int error;
 
 	q->magic = ISOMER_REGISTRAR_MAGIC;
@@ -190,11 +202,10 @@ static int ask(const struct request *r, struct isomer_registrar_request *q,
 	q->protocol = r->s->protocol;
 	strncpy(q->label, r->label, ISOMER_LABEL_MAX); /* fits: it is a label */
 
-	error = connect_to(r->config->registrar, &connection);
-	if (error == 0)
-		error = send_request(connection, q, r->fd);
-	if (error == 0)
-		error = receive_reply(connection, ret, &fd);
+	error = exchange(r, q, ret, &fd);
+	/* It went before it answered; its successor may be there. */
+	if (error == -ECONNRESET || error == -EPIPE)
+		error = exchange(r, q, ret, &fd);
 	if (error < 0)
 		return fail(ret_failure, FAILURE_REGISTRAR, error);
 	if (ret->error < 0)
