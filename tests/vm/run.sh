@@ -3,9 +3,10 @@
 #
 # Runs the test programs of a build folder on other kernels, each in a virtual machine.
 #
-# usage: tests/vm/run.sh [-B BUILD] VERSION…
+# usage: tests/vm/run.sh [-t] [-B BUILD] VERSION…
 #
 # VERSION  5.10, 6.1, 6.12 or newest
+# -t       puts what passed into the table of docs/testing.md
 # -B       build folder with the test programs (default: build); kernels are kept in its vm/
 #
 # Which programs: those of ctest with a label of vm_labels below that were built; no list is kept
@@ -24,6 +25,7 @@ source_dir=$(cd "$here/../.." && pwd)
 # shellcheck source=tests/vm/kernel.sh
 . "$here/kernel.sh"
 
+table=0
 vm_labels='unit bpf state'
 vm_seconds=600 # a minute or two are normal
 vm_memory=2048
@@ -141,6 +143,30 @@ clean_up() {
 	rm -rf "$1"
 }
 
+# table_row VERSION RESULTS: for docs/testing.md.
+table_row() {
+	local passed failed skipped release
+
+	release=$(sed -n 's/^@@done //p' "$2")
+	read -r passed failed skipped < <(count_cases "$2")
+	# shellcheck disable=SC2016 # quotes of the document
+	skipped=$(sed -n 's/^\[  SKIPPED \] \([a-z][a-z0-9_]*\)\r*$/`\1`/p' "$2" | LC_ALL=C sort -u |
+		paste -sd, - | sed 's/,/, /g')
+	printf '| %s | %s | %d | %d | %s |\n' "$1" "${release:-did not finish}" "$passed" \
+		"$failed" "${skipped:-–}"
+}
+
+# write_table VERSION ROW: in the place of the row that is there.
+write_table() {
+	local file=$source_dir/docs/testing.md
+
+	VM_ROW=$2 awk -v "start=| $1 |" '
+		index($0, start) == 1 { print ENVIRON["VM_ROW"]; next } { print }' \
+		"$file" >"$file.new"
+	cat "$file.new" >"$file" # keeps owner and mode
+	rm "$file.new"
+}
+
 # run_version VERSION BUILD: in a shell of its own, which the caller starts.
 run_version() {
 	local version=$1 build=$2 tmp dir=$2/vm/$1 status=0
@@ -167,14 +193,16 @@ run_version() {
 		printf '@@begin finish\n@@end finish 0 1\n' | tee -a "$tmp/results"
 	fi
 	echo "vm-$version: $(count_line "$tmp/results")"
+	((!table)) || write_table "$version" "$(table_row "$version" "$tmp/results")"
 	count_is_good "$tmp/results"
 }
 
 main() {
 	local build=$source_dir/build version status=0
 
-	while getopts B: option; do
+	while getopts tB: option; do
 		case $option in
+		t) table=1 ;;
 		B) build=$(cd "$OPTARG" && pwd) ;;
 		*) usage ;;
 		esac
