@@ -5,3 +5,22 @@ add_executable(bench_control EXCLUDE_FROM_ALL ${CMAKE_CURRENT_LIST_DIR}/control.
 target_link_libraries(bench_control PRIVATE isomer_flags isomer_test_support PkgConfig::LIBBPF)
 add_custom_target(bench-control COMMAND bench_control USES_TERMINAL)
 add_dependencies(bench-control isomer-loader)
+
+# What benchmarks share.
+add_library(isomer_bench STATIC EXCLUDE_FROM_ALL ${CMAKE_CURRENT_LIST_DIR}/figures.c)
+target_link_libraries(isomer_bench PUBLIC isomer_test_support PRIVATE isomer_flags)
+
+# What a server pays for the library and a binding: cmake --build build --target bench-preload
+add_executable(bench_preload_guest EXCLUDE_FROM_ALL ${CMAKE_CURRENT_LIST_DIR}/preload/guest.c)
+target_include_directories(bench_preload_guest PRIVATE ${PROJECT_SOURCE_DIR}/tests)
+target_link_libraries(bench_preload_guest PRIVATE isomer_flags)
+add_executable(bench_preload EXCLUDE_FROM_ALL
+  ${CMAKE_CURRENT_LIST_DIR}/preload/main.c
+  ${CMAKE_CURRENT_LIST_DIR}/preload/start.c
+  ${CMAKE_CURRENT_LIST_DIR}/preload/calls.c
+  ${CMAKE_CURRENT_LIST_DIR}/preload/connections.c)
+target_compile_definitions(bench_preload PRIVATE
+  ISOMER_BENCH_GUEST="$<TARGET_FILE:bench_preload_guest>")
+target_link_libraries(bench_preload PRIVATE isomer_flags isomer_bench)
+add_custom_target(bench-preload COMMAND bench_preload USES_TERMINAL)
+add_dependencies(bench-preload bench_preload_guest isomer-loader isomer_preload)
