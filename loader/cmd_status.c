@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <errno.h>
+#include <limits.h>
 #include <netinet/in.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,13 +11,15 @@
 #include "loader/log.h"
 #include "loader/operand.h"
 #include "loader/overview.h"
+#include "loader/strays.h"
 
 static bool of_label(const struct snapshot *s, const struct isomer_binding *b, const void *arg)
 {
 	return !strcmp(snapshot_label(s, b->destination), arg);
 }
 
-static int print_json(const struct snapshot *s, const struct overview *o)
+static int print_json(const struct snapshot *s, const struct overview *o,
+		      const struct strays *strays)
 {
 	struct json *j = json_new();
 
@@ -23,7 +27,23 @@ static int print_json(const struct snapshot *s, const struct overview *o)
 		return log_failure(-ENOMEM, "cannot print the status: %m");
 	snapshot_json_bindings(s, j);
 	overview_json(o, j);
+	strays_json(strays, j);
 	return command_finish_json(j);
+}
+
+static int print_text(const struct context *ctx, const struct snapshot *s, const struct overview *o,
+		      const struct strays *strays)
+{
+	const char *netns = strcmp(ctx->netns.path, NETNS_SELF) ? ctx->netns.path : "";
+	const char *bpffs = strcmp(ctx->bpffs, ISOMER_BPFFS_DEFAULT) ? ctx->bpffs : "";
+	char options[2 * PATH_MAX + 32];
+
+	snprintf(options, sizeof(options), "%s%s%s%s%s%s", *netns ? "--netns " : "", netns,
+		 *netns ? " " : "", *bpffs ? "--bpffs " : "", bpffs, *bpffs ? " " : "");
+	snapshot_print_bindings(s);
+	overview_print(o);
+	strays_print(strays, options);
+	return command_finish();
 }
 
 static int run(const struct context *ctx, char **args, int n, const char *const *values)
@@ -31,6 +51,7 @@ static int run(const struct context *ctx, char **args, int n, const char *const 
 	CLEANUP(dispatcher_close) struct dispatcher d = DISPATCHER_NONE;
 	CLEANUP(snapshot_done) struct snapshot s = SNAPSHOT_NONE;
 	CLEANUP(overview_done) struct overview o = OVERVIEW_NONE;
+	CLEANUP(strays_done) struct strays strays = STRAYS_NONE;
 	const char *label = n > 0 ? args[0] : NULL;
 	int r, status;
 
@@ -47,13 +68,13 @@ static int run(const struct context *ctx, char **args, int n, const char *const 
 	if (r < 0)
 		return log_failure(r, "cannot read the destinations of %s: %m", ctx->netns.path);
 
+	r = strays_find(&ctx->netns, &o, label, &strays);
+	if (r < 0)
+		return log_failure(r, "cannot look for servers that are not registered: %m");
+
 	if (label)
 		snapshot_filter(&s, of_label, label);
-	if (ctx->json)
-		return print_json(&s, &o);
-	snapshot_print_bindings(&s);
-	overview_print(&o);
-	return command_finish();
+	return ctx->json ? print_json(&s, &o, &strays) : print_text(ctx, &s, &o, &strays);
 }
 
 const struct command cmd_status = {
@@ -63,10 +84,14 @@ const struct command cmd_status = {
 	.help = "The socket of a destination is the one that gets its traffic, by its kernel cookie;\n"
 		"'sk:-' says that none is registered. Lookups count packets that matched a binding,\n"
 		"misses those for which no registered socket lived, errors those for which a registered\n"
-		"socket could not be used or another program had chosen one.\n",
+		"socket could not be used or another program had chosen one.\n"
+		"\n"
+		"Servers under the preload library that are not registered, though traffic is bound to\n"
+		"their label, are listed with the command that registers them: as far as the user may\n"
+		"look into their processes. They were started before 'load', or without a grant.\n",
 	.min_args = 0,
 	.max_args = 1,
 	.json = true,
-	.caps = CAPS_READ,
+	.caps = CAPS_READ | CAPS_OWNERS | CAPS(CAP_NET_ADMIN),
 	.run = run,
 };

@@ -62,14 +62,7 @@ int process_sockets_visit(pid_t pid, int (*visit)(int fd, void *arg), void *arg)
 	return 0;
 }
 
-struct search {
-	const uint64_t *cookies;
-	size_t n;
-	struct socket_owner *owners;
-	pid_t pid;
-};
-
-static void read_comm(pid_t pid, char *ret, size_t size)
+void process_name(pid_t pid, char ret[PROCESS_NAME_SIZE])
 {
 	CLEANUP_FD int fd = -1;
 	char path[64];
@@ -77,7 +70,7 @@ static void read_comm(pid_t pid, char *ret, size_t size)
 
 	snprintf(path, sizeof(path), "/proc/%d/comm", (int)pid);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
-	n = fd < 0 ? 0 : read(fd, ret, size - 1);
+	n = fd < 0 ? 0 : read(fd, ret, PROCESS_NAME_SIZE - 1);
 	ret[n > 0 ? n : 0] = '\0';
 	ret[strcspn(ret, "\n")] = '\0';
 	/* A process names itself: nothing that could confuse a terminal. */
@@ -85,6 +78,13 @@ static void read_comm(pid_t pid, char *ret, size_t size)
 		if (*c < ' ' || *c > '~')
 			*c = '?';
 }
+
+struct search {
+	const uint64_t *cookies;
+	size_t n;
+	struct socket_owner *owners;
+	pid_t pid;
+};
 
 static int match_owner(int fd, void *arg)
 {
@@ -100,7 +100,7 @@ static int match_owner(int fd, void *arg)
 			continue;
 		owner->pid = search->pid;
 		owner->socket = s;
-		read_comm(search->pid, owner->comm, sizeof(owner->comm));
+		process_name(search->pid, owner->comm);
 	}
 	return 0;
 }

@@ -12,10 +12,15 @@
  * when there is no such process, or another negative errno. */
 int process_sockets_visit(pid_t pid, int (*visit)(int fd, void *arg), void *arg);
 
+#define PROCESS_NAME_SIZE (16 + 1)
+
+/** What the process calls itself, "" when it is gone. */
+void process_name(pid_t pid, char ret[PROCESS_NAME_SIZE]);
+
 /** Who holds a socket. */
 struct socket_owner {
 	pid_t pid; /* the first that was found; 0: nobody that the caller may look into */
-	char comm[16 + 1];
+	char comm[PROCESS_NAME_SIZE];
 	struct isomer_socket socket;
 };
 

@@ -54,6 +54,7 @@ isomer_add_test(test_json integration isomer_test_operator)
 isomer_add_test(test_reference_faults integration isomer_test_operator)
 isomer_add_test(test_grants integration isomer_test_guests)
 isomer_add_test(test_attacks integration isomer_test_guests)
+isomer_add_test(test_strays integration isomer_test_guests isomer_test_operator)
 isomer_add_test(test_scale integration isomer_loader_core)
 isomer_add_test(test_isolation integration)
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* server [--name NAME] [--fd0] [--other-netns] [--seccomp] [--no-proc] [--bare-proc]
- * SOCKET…
+ * [--title] SOCKET…
  *
  * Opens the sockets, prints what came of it, then "ready", and serves: greets TCP clients with its
  * name, prints what UDP clients send.
@@ -14,6 +14,7 @@
  *                the return from it
  * --seccomp      bpf() kills the process
  * --no-proc      /proc is empty
+ * --title        writes over its environment, as programs do to show a title
  * --bare-proc    of /proc there is thread-self/status alone
  */
 #include <fcntl.h>
@@ -182,6 +183,12 @@ static void bare_proc(void)
 		guest_die("status");
 }
 
+static void write_over_environment(void)
+{
+	for (char **entry = environ; *entry; entry++)
+		memset(*entry, 'x', strlen(*entry));
+}
+
 static void serve_udp(int fd)
 {
 	char text[256];
@@ -217,6 +224,8 @@ static bool option(const char *text)
 		other_netns = true;
 	else if (!strcmp(text, "--seccomp"))
 		kill_on_bpf();
+	else if (!strcmp(text, "--title"))
+		write_over_environment();
 	else if (!strcmp(text, "--no-proc"))
 		hide_proc();
 	else if (!strcmp(text, "--bare-proc"))
