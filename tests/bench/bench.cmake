@@ -24,3 +24,15 @@ target_compile_definitions(bench_preload PRIVATE
 target_link_libraries(bench_preload PRIVATE isomer_flags isomer_bench)
 add_custom_target(bench-preload COMMAND bench_preload USES_TERMINAL)
 add_dependencies(bench-preload bench_preload_guest isomer-loader isomer_preload)
+
+# What a UDP server pays for answers from where it was asked: cmake --build build --target bench-udp
+add_executable(bench_udp_server EXCLUDE_FROM_ALL ${CMAKE_CURRENT_LIST_DIR}/udp/server.c)
+target_link_libraries(bench_udp_server PRIVATE isomer_flags)
+add_executable(bench_udp EXCLUDE_FROM_ALL
+  ${CMAKE_CURRENT_LIST_DIR}/udp/main.c
+  ${CMAKE_CURRENT_LIST_DIR}/udp/load.c)
+target_compile_definitions(bench_udp PRIVATE
+  ISOMER_BENCH_SERVER="$<TARGET_FILE:bench_udp_server>")
+target_link_libraries(bench_udp PRIVATE isomer_flags isomer_bench)
+add_custom_target(bench-udp COMMAND bench_udp USES_TERMINAL)
+add_dependencies(bench-udp bench_udp_server isomer-loader isomer_preload)
