@@ -12,11 +12,12 @@
 #define CAPS_READ (CAPS(CAP_BPF) | CAPS(CAP_DAC_READ_SEARCH))
 
 /* What every command that changes it needs: to make maps and slot maps, to have them charged
- * (before 5.11), to give pins to the group of the state, and to write slot maps that were granted
- * away. */
+ * (before 5.11), to give pins to the group of the state, to write slot maps that were granted
+ * away, and to load programs, which the verifier refuses without CAP_PERFMON: also those that a
+ * killed upgrade left to be loaded. */
 #define CAPS_CHANGE                                                                                \
-	(CAPS(CAP_BPF) | CAPS(CAP_NET_ADMIN) | CAPS(CAP_SYS_RESOURCE) | CAPS(CAP_CHOWN) |          \
-	 CAPS(CAP_DAC_OVERRIDE))
+	(CAPS(CAP_BPF) | CAPS(CAP_PERFMON) | CAPS(CAP_NET_ADMIN) | CAPS(CAP_SYS_RESOURCE) |        \
+	 CAPS(CAP_CHOWN) | CAPS(CAP_DAC_OVERRIDE))
 
 /* To find out whose sockets those of other users are. */
 #define CAPS_OWNERS (CAPS(CAP_SYS_PTRACE) | CAPS(CAP_DAC_READ_SEARCH))

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "loader/change.h"
 
+#include "loader/attachments.h"
 #include "loader/index.h"
 #include "loader/labels.h"
 
@@ -8,7 +9,9 @@ static int read_all(struct change *c)
 {
 	int r;
 
-	r = labels_repair(&c->d);
+	r = attachments_repair(&c->d);
+	if (r == 0)
+		r = labels_repair(&c->d);
 	if (r == 0)
 		r = index_sweep(&c->d);
 	if (r == 0)

@@ -152,6 +152,6 @@ const struct command cmd_load = {
 		"  --group GROUP         who may read bindings and counters (default isomer, if there\n"
 		"                        is such a group)\n",
 	.options = options,
-	.caps = CAPS_CHANGE | CAPS(CAP_PERFMON) | CAPS(CAP_SYS_ADMIN) | CAPS(CAP_FOWNER),
+	.caps = CAPS_CHANGE | CAPS(CAP_SYS_ADMIN) | CAPS(CAP_FOWNER),
 	.run = run,
 };

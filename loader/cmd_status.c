@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "loader/attachment_list.h"
 #include "loader/caps.h"
 #include "loader/command.h"
 #include "loader/log.h"
@@ -19,7 +20,7 @@ static bool of_label(const struct snapshot *s, const struct isomer_binding *b, c
 }
 
 static int print_json(const struct snapshot *s, const struct overview *o,
-		      const struct strays *strays)
+		      const struct attachment_list *attachments, const struct strays *strays)
 {
 	struct json *j = json_new();
 
@@ -27,12 +28,13 @@ static int print_json(const struct snapshot *s, const struct overview *o,
 		return log_failure(-ENOMEM, "cannot print the status: %m");
 	snapshot_json_bindings(s, j);
 	overview_json(o, j);
+	attachment_list_json(attachments, j);
 	strays_json(strays, j);
 	return command_finish_json(j);
 }
 
 static int print_text(const struct context *ctx, const struct snapshot *s, const struct overview *o,
-		      const struct strays *strays)
+		      const struct attachment_list *attachments, const struct strays *strays)
 {
 	const char *netns = strcmp(ctx->netns.path, NETNS_SELF) ? ctx->netns.path : "";
 	const char *bpffs = strcmp(ctx->bpffs, ISOMER_BPFFS_DEFAULT) ? ctx->bpffs : "";
@@ -42,6 +44,7 @@ static int print_text(const struct context *ctx, const struct snapshot *s, const
 		 *netns ? " " : "", *bpffs ? "--bpffs " : "", bpffs, *bpffs ? " " : "");
 	snapshot_print_bindings(s);
 	overview_print(o);
+	attachment_list_print(attachments);
 	strays_print(strays, options);
 	return command_finish();
 }
@@ -51,6 +54,7 @@ static int run(const struct context *ctx, char **args, int n, const char *const 
 	CLEANUP(dispatcher_close) struct dispatcher d = DISPATCHER_NONE;
 	CLEANUP(snapshot_done) struct snapshot s = SNAPSHOT_NONE;
 	CLEANUP(overview_done) struct overview o = OVERVIEW_NONE;
+	CLEANUP(attachment_list_done) struct attachment_list attachments = ATTACHMENT_LIST_NONE;
 	CLEANUP(strays_done) struct strays strays = STRAYS_NONE;
 	const char *label = n > 0 ? args[0] : NULL;
 	int r, status;
@@ -67,14 +71,18 @@ static int run(const struct context *ctx, char **args, int n, const char *const 
 	r = overview_read(&d, &s, label, &o);
 	if (r < 0)
 		return log_failure(r, "cannot read the destinations of %s: %m", ctx->netns.path);
-
+	/* They are the cgroup's, and no label's. */
+	r = label ? 0 : attachment_list_read(&d, &attachments);
+	if (r < 0)
+		return log_failure(r, "cannot read the attachments of %s: %m", ctx->netns.path);
 	r = strays_find(&ctx->netns, &o, label, &strays);
 	if (r < 0)
 		return log_failure(r, "cannot look for servers that are not registered: %m");
 
 	if (label)
 		snapshot_filter(&s, of_label, label);
-	return ctx->json ? print_json(&s, &o, &strays) : print_text(ctx, &s, &o, &strays);
+	return ctx->json ? print_json(&s, &o, &attachments, &strays)
+			 : print_text(ctx, &s, &o, &attachments, &strays);
 }
 
 const struct command cmd_status = {
@@ -85,6 +93,10 @@ const struct command cmd_status = {
 		"'sk:-' says that none is registered. Lookups count packets that matched a binding,\n"
 		"misses those for which no registered socket lived, errors those for which a registered\n"
 		"socket could not be used or another program had chosen one.\n"
+		"\n"
+		"Attachments are cgroups whose listeners are registered (see 'attach'): how many were, and\n"
+		"how many were left alone, because they are of another network namespace, because their\n"
+		"label has another address or port already, or because the kernel does not take them.\n"
 		"\n"
 		"Servers under the preload library that are not registered, though traffic is bound to\n"
 		"their label, are listed with the command that registers them: as far as the user may\n"

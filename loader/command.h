@@ -24,6 +24,7 @@ struct context {
 struct command_option {
 	const char *name; /* without dashes */
 	bool has_value;
+	char letter; /* another way to write it; 0 if none */
 };
 
 struct command {
@@ -34,6 +35,8 @@ struct command {
 	int min_args, max_args;
 	bool json;          /* takes --json */
 	bool stays_outside; /* is told the namespace of --netns, but does not enter it */
+	bool becomes_other; /* its operands are another program, which is to find all as it was:
+			     * options end at the first operand, and no capability is dropped */
 	const struct command_option *options; /* up to one without a name; NULL if it has none */
 	uint64_t caps; /* CAPS(CAP_…) that it may need; all others are dropped before it runs */
 	/* @args: @n operands. @values: of @options in that order, NULL where not given, "" for one
@@ -43,7 +46,8 @@ struct command {
 
 extern const struct command cmd_version, cmd_status, cmd_explain, cmd_load, cmd_unload, cmd_upgrade,
 	cmd_bindings, cmd_bind, cmd_unbind, cmd_load_bindings, cmd_metrics, cmd_register,
-	cmd_register_pid, cmd_registrar, cmd_unregister, cmd_grant, cmd_revoke;
+	cmd_register_pid, cmd_attach, cmd_detach, cmd_registrar, cmd_run, cmd_unregister, cmd_grant,
+	cmd_revoke;
 
 /** Says that the user is not allowed to do it, and which capabilities are missing. Returns
  * EXIT_FAILURE. */

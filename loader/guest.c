@@ -65,7 +65,7 @@ static const char *value_of(const char *entry, const char *name)
  * process is registered. */
 static bool parse_environment(const char *text, size_t size, struct guest *ret)
 {
-	struct rules_mistake mistake;
+	struct isomer_rules_mistake mistake;
 	bool found = false;
 
 	ret->label[0] = '\0';
@@ -77,7 +77,7 @@ static bool parse_environment(const char *text, size_t size, struct guest *ret)
 		found = found || label || rules;
 		if (label && isomer_label_check(label) == 0)
 			memcpy(ret->label, label, strlen(label) + 1);
-		if (rules && rules_parse(rules, &ret->rules, &mistake) < 0)
+		if (rules && isomer_rules_parse(rules, &ret->rules, &mistake) < 0)
 			ret->rules.n = 0;
 	}
 	return found;
@@ -119,7 +119,7 @@ int guest_look(pid_t pid, struct guest *ret)
 
 const char *guest_label(const struct guest *g, const struct isomer_socket *s, bool *ret_by_rule)
 {
-	const struct rule *rule = rules_match(&g->rules, s);
+	const struct isomer_rule *rule = isomer_rules_match(&g->rules, s);
 
 	if (ret_by_rule)
 		*ret_by_rule = rule;

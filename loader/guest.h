@@ -9,12 +9,12 @@
 
 #include <isomer/abi.h>
 
-#include "preload/rules.h"
+#include "state/rules.h"
 
 struct guest {
 	bool known; /* its variables are: else it has the library, and that is all */
 	char label[ISOMER_LABEL_MAX + 1]; /* "": none */
-	struct rules rules;
+	struct isomer_rules rules;
 };
 
 /**

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "loader/attachments.h"
 #include "loader/batch.h"
 #include "loader/grants.h"
 #include "loader/label_files.h"
@@ -321,16 +322,19 @@ int labels_collect(const struct dispatcher *d, struct destinations *set,
 	CLEANUP(strings_freep) char **gone =
 		calloc(set->n / DESTINATIONS_OF_LABEL + 1, sizeof(*gone));
 	size_t n = 0;
+	int r;
 
 	if (!bound || !gone)
 		return -ENOMEM;
+	r = attachments_mark(d, bound, d->st.info.max_destinations);
+	if (r < 0)
+		return r;
 	for (size_t b = 0; b < bindings->n; b++)
 		if (bindings->entries[b].destination < d->st.info.max_destinations)
 			bound[bindings->entries[b].destination] = true;
 
 	for (size_t i = 0; i + DESTINATIONS_OF_LABEL <= set->n; i += DESTINATIONS_OF_LABEL) {
-		int r = is_needed(d, &set->entries[i], bound);
-
+		r = is_needed(d, &set->entries[i], bound);
 		if (r < 0)
 			return r;
 		if (r == 0 && !(gone[n++] = strdup(set->entries[i].key.label)))

@@ -22,7 +22,7 @@ int labels_create(const struct dispatcher *d, struct destinations *set, const ch
 int labels_drop(const struct dispatcher *d, struct destinations *set, const char *const *labels,
 		size_t n);
 
-/** Drops every label that has no binding in @bindings, no grant and no live slot. */
+/** Drops every label that has no binding in @bindings, no grant, no attachment and no live slot. */
 int labels_collect(const struct dispatcher *d, struct destinations *set,
 		   const struct bindings *bindings);
 

@@ -17,7 +17,7 @@ static const struct command *const commands[] = {
 	&cmd_load,          &cmd_unload,       &cmd_upgrade,    &cmd_bind,    &cmd_unbind,
 	&cmd_load_bindings, &cmd_bindings,     &cmd_status,     &cmd_explain, &cmd_metrics,
 	&cmd_register,      &cmd_register_pid, &cmd_unregister, &cmd_grant,   &cmd_revoke,
-	&cmd_registrar,     &cmd_version,
+	&cmd_attach,        &cmd_detach,       &cmd_registrar,  &cmd_run,     &cmd_version,
 };
 
 #define N_COMMANDS (sizeof(commands) / sizeof(commands[0]))
@@ -38,13 +38,15 @@ enum {
 /* What getopt_long() needs, and where its results go. */
 struct options {
 	struct option list[OPTIONS_MAX + 1];
+	char letters[OPTIONS_MAX]; /* 0 where there is none */
 	const char *values[OPTIONS_MAX];
 	int n;
 };
 
-static void options_add(struct options *o, const char *name, int has_arg)
+static void options_add(struct options *o, const char *name, int has_arg, char letter)
 {
 	o->list[o->n] = (struct option){ name, has_arg, NULL, 0 };
+	o->letters[o->n] = letter;
 	o->values[o->n] = NULL;
 	o->n++;
 }
@@ -52,37 +54,37 @@ static void options_add(struct options *o, const char *name, int has_arg)
 static void options_init(struct options *o)
 {
 	memset(o, 0, sizeof(*o));
-	options_add(o, "netns", required_argument);
-	options_add(o, "bpffs", required_argument);
-	options_add(o, "json", no_argument);
-	options_add(o, "wait", required_argument);
-	options_add(o, "help", no_argument);
-	options_add(o, "version", no_argument);
+	options_add(o, "netns", required_argument, 0);
+	options_add(o, "bpffs", required_argument, 0);
+	options_add(o, "json", no_argument, 0);
+	options_add(o, "wait", required_argument, 0);
+	options_add(o, "help", no_argument, 'h');
+	options_add(o, "version", no_argument, 0);
 }
 
 static void options_add_command(struct options *o, const struct command *cmd)
 {
 	for (const struct command_option *c = cmd->options; c && c->name; c++)
-		options_add(o, c->name, c->has_value ? required_argument : no_argument);
+		options_add(o, c->name, c->has_value ? required_argument : no_argument, c->letter);
 }
 
 static const struct option *options_find(const struct options *o, const char *name, size_t len)
 {
 	for (int i = 0; i < o->n; i++)
-		if (strlen(o->list[i].name) == len && !strncmp(o->list[i].name, name, len))
+		if ((strlen(o->list[i].name) == len && !strncmp(o->list[i].name, name, len)) ||
+		    (len == 1 && o->letters[i] == name[0]))
 			return &o->list[i];
 	return NULL;
 }
 
-/* The reference writes long options with one dash; getopt_long() would read them as letters. */
-static char *with_two_dashes(char *arg)
+/* The reference writes long options with one dash; getopt_long() would read them as letters.
+ * @value: "=VALUE" or "". */
+static char *with_two_dashes(char *arg, const char *name, const char *value)
 {
-	char *rewritten = malloc(strlen(arg) + 2);
+	char *rewritten;
 
-	if (!rewritten)
+	if (asprintf(&rewritten, "--%s%s", name, value) < 0)
 		return arg;
-	rewritten[0] = '-';
-	memcpy(rewritten + 1, arg, strlen(arg) + 1);
 	return rewritten; /* lives as long as argv */
 }
 
@@ -101,9 +103,7 @@ static int options_normalise(const struct options *o, int argc, char **argv, boo
 				continue;
 			return 0;
 		}
-		if (!strcmp(argv[i], "-h"))
-			continue;
-		option = dashes > 2 || len < 2 ? NULL : options_find(o, name, len);
+		option = dashes > 2 || (dashes == 2 && len < 2) ? NULL : options_find(o, name, len);
 		if (!option)
 			return log_usage("unknown option '%s'; see 'isomer-loader --help'",
 					 argv[i]);
@@ -113,7 +113,7 @@ static int options_normalise(const struct options *o, int argc, char **argv, boo
 		if (option->has_arg == required_argument && !name[len] && i + 1 == argc)
 			return log_usage("option '%s' needs a value", argv[i]);
 		if (dashes == 1)
-			argv[i] = with_two_dashes(argv[i]);
+			argv[i] = with_two_dashes(argv[i], option->name, name + len);
 		i += option->has_arg == required_argument && !name[len];
 	}
 	return 0;
@@ -128,10 +128,8 @@ static int options_parse(struct options *o, int argc, char **argv, bool all)
 	if (status)
 		return status;
 	optind = 0; /* start anew */
-	while ((c = getopt_long(argc, argv, all ? "h" : "+h", o->list, &index)) != -1) {
-		if (c == 'h')
-			o->values[OPTION_HELP] = "";
-		else if (c == 0)
+	while ((c = getopt_long(argc, argv, all ? "" : "+", o->list, &index)) != -1) {
+		if (c == 0)
 			o->values[index] = optarg ? optarg : "";
 		else
 			return EXIT_USAGE; /* getopt_long() has said why */
@@ -219,7 +217,7 @@ static int run_command(const struct command *cmd, const struct options *o, char 
 	status = apply_globals(cmd, o, &ctx);
 	if (status)
 		return status;
-	r = caps_limit(cmd->caps);
+	r = cmd->becomes_other ? 0 : caps_limit(cmd->caps);
 	if (r < 0)
 		return log_failure(r, "cannot drop capabilities: %m");
 	return cmd->run(&ctx, args, n, o->values + OPTION_GLOBALS);
@@ -263,7 +261,7 @@ int main(int argc, char **argv)
 	argc -= optind;
 	argv += optind;
 	options_add_command(&o, cmd);
-	status = options_parse(&o, argc, argv, true);
+	status = options_parse(&o, argc, argv, !cmd->becomes_other);
 	if (status)
 		return status;
 	if (o.values[OPTION_HELP]) {

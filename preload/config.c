@@ -66,11 +66,11 @@ static void load_label(struct config *c)
 static void load_rules(struct config *c)
 {
 	const char *value = read_variable(CONFIG_RULES);
-	struct rules_mistake m;
+	struct isomer_rules_mistake m;
 
 	if (!value)
 		return;
-	if (rules_parse(value, &c->rules, &m) < 0) {
+	if (isomer_rules_parse(value, &c->rules, &m) < 0) {
 		mistake(c, CONFIG_RULES, m.text, m.len, m.what);
 		c->mistakes[CONFIG_RULES].rule = m.rule;
 		c->rules.n = 0;

@@ -7,7 +7,7 @@
 #include <isomer/abi.h>
 
 #include "preload/report.h"
-#include "preload/rules.h"
+#include "state/rules.h"
 
 #define CONFIG_BPFFS_SIZE     256
 #define CONFIG_REGISTRAR_SIZE 108 /* what an address of a Unix socket holds */
@@ -47,7 +47,7 @@ struct config {
 	bool active;  /* there is a label, or a rule, or a mistake in one */
 	bool refused; /* a mistake of the kind that makes any registering a guess: none is done */
 	const char *label; /* NULL: rules alone decide */
-	struct rules rules;
+	struct isomer_rules rules;
 	enum config_on_error on_error;
 	enum report_level log;
 	const char *bpffs;

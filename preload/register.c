@@ -54,7 +54,7 @@ static bool check_config(const struct config *config)
 /* Which label the socket goes under; false: none. */
 static bool decide(struct request *r)
 {
-	const struct rule *rule = rules_match(&r->config->rules, r->s);
+	const struct isomer_rule *rule = isomer_rules_match(&r->config->rules, r->s);
 
 	r->by_rule = rule;
 	r->label = rule ? rule->label : r->config->label;

@@ -43,7 +43,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	CHECK(config.refused == refused);
 	CHECK(!config.label || isomer_label_check(config.label) == 0);
 	CHECK(config.bpffs[0] == '/' && strlen(config.bpffs) < CONFIG_BPFFS_SIZE);
-	CHECK(config.rules.n <= RULES_MAX);
+	CHECK(config.rules.n <= ISOMER_RULES_MAX);
 	CHECK(config.active || (!config.label && config.rules.n == 0));
 	CHECK(config.on_error <= CONFIG_FAIL && config.log <= REPORT_DEBUG);
 	return 0;

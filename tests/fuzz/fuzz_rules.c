@@ -6,13 +6,13 @@
 #include <netinet/in.h>
 
 #include "fuzz/fuzz.h"
-#include "preload/rules.h"
+#include "state/rules.h"
 #include "state/cleanup.h"
 #include "state/label.h"
 
-static struct rules rules;
+static struct isomer_rules rules;
 
-static void check_rule(const struct rule *rule)
+static void check_rule(const struct isomer_rule *rule)
 {
 	const char *end = rules.text + sizeof(rules.text);
 
@@ -23,7 +23,7 @@ static void check_rule(const struct rule *rule)
 	CHECK(rule->ports.first <= rule->ports.last);
 }
 
-static void check_mistake(const struct rules_mistake *m, const char *text)
+static void check_mistake(const struct isomer_rules_mistake *m, const char *text)
 {
 	CHECK(m->what && m->text >= text && m->len <= strlen(text) &&
 	      m->text + m->len <= text + strlen(text));
@@ -49,7 +49,7 @@ static struct isomer_socket make_socket(struct fuzz_input *in)
 }
 
 /* An IPv4-mapped address counts as IPv4. */
-static bool address_matches(const struct rule *rule, const struct isomer_socket *s)
+static bool address_matches(const struct isomer_rule *rule, const struct isomer_socket *s)
 {
 	const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)&s->local;
 	const struct sockaddr_in *in4 = (const struct sockaddr_in *)&s->local;
@@ -68,7 +68,7 @@ static bool address_matches(const struct rule *rule, const struct isomer_socket 
 	return true;
 }
 
-static bool matches(const struct rule *rule, const struct isomer_socket *s)
+static bool matches(const struct isomer_rule *rule, const struct isomer_socket *s)
 {
 	return (rule->protocol == 0 || rule->protocol == s->protocol) &&
 	       rule->ports.first <= s->port && s->port <= rule->ports.last &&
@@ -80,15 +80,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct fuzz_input in = { data, size };
 	struct isomer_socket s = make_socket(&in);
 	CLEANUP_FREE char *text = fuzz_string(in.data, in.size);
-	const struct rule *found;
-	struct rules_mistake m;
+	const struct isomer_rule *found;
+	struct isomer_rules_mistake m;
 
-	if (rules_parse(text, &rules, &m) < 0) {
+	if (isomer_rules_parse(text, &rules, &m) < 0) {
 		check_mistake(&m, text);
 		return 0;
 	}
-	CHECK(rules.n <= RULES_MAX);
-	found = rules_match(&rules, &s);
+	CHECK(rules.n <= ISOMER_RULES_MAX);
+	found = isomer_rules_match(&rules, &s);
 	CHECK(!found || matches(found, &s));
 	for (size_t i = 0; i < rules.n; i++) {
 		check_rule(&rules.rule[i]);

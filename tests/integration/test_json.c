@@ -65,7 +65,7 @@ static const struct {
 	{ { "version" }, "version schema libbpf" },
 	{ { "bindings" }, BINDING_KEYS },
 	{ { "bindings", "--label", "foo" }, BINDING_KEYS },
-	{ { "status" }, BINDING_KEYS " " OVERVIEW_KEYS " unregistered" },
+	{ { "status" }, BINDING_KEYS " " OVERVIEW_KEYS " attachments unregistered" },
 	{ { "metrics", "--once" }, OVERVIEW_KEYS },
 	{ { "explain", "tcp", "127.1.2.3", "80" },
 	  "outcome binding binding.text binding.label binding.miss beats beats[].text "
@@ -76,7 +76,8 @@ static const struct {
 	  "outcome connected beats slots kernel kernel.verdict kernel.socket kernel.judgement" },
 };
 
-/* A state in which no list is empty, but that of unregistered servers: see test_strays. */
+/* A state in which no list is empty, but those of attachments and of unregistered servers: see
+ * test_attach and test_strays. */
 static int load_all(void)
 {
 	int listener = tcp_listen("127.0.0.1", 7000);
@@ -130,8 +131,9 @@ static void empty_lists_are_there(void **state)
 	(void)netns_or_skip(state);
 	loader_ok(OPERATOR_LOAD, NULL);
 	r = loader("status", "--json", NULL);
-	operator_json_is(r.out, "d",
-			 "{'bindings': [], 'destinations': [], 'grants': [], 'unregistered': []}");
+	operator_json_is(
+		r.out, "d",
+		"{'bindings': [], 'destinations': [], 'grants': [], 'attachments': [], 'unregistered': []}");
 	operator_said(&r, 0, NULL);
 	r = loader("bindings", "--json", "--label", "nobody", NULL);
 	operator_json_is(r.out, "d", "{'bindings': []}");

@@ -13,17 +13,17 @@
 
 #include <cmocka.h>
 
-#include "preload/rules.h"
+#include "state/rules.h"
 
 #define LEN(array) (sizeof(array) / sizeof(*(array)))
 
-static struct rules rules; /* too big for a stack */
+static struct isomer_rules rules; /* too big for a stack */
 
 static void parse(const char *text)
 {
-	struct rules_mistake m;
+	struct isomer_rules_mistake m;
 
-	if (rules_parse(text, &rules, &m) != 0)
+	if (isomer_rules_parse(text, &rules, &m) != 0)
 		fail_msg("'%s': rule %u, '%.*s': %s", text, m.rule, (int)m.len, m.text, m.what);
 }
 
@@ -48,7 +48,7 @@ static struct isomer_socket socket_on(uint8_t protocol, const char *ip, uint16_t
 static unsigned decides(uint8_t protocol, const char *ip, uint16_t port)
 {
 	struct isomer_socket s = socket_on(protocol, ip, port);
-	const struct rule *rule = rules_match(&rules, &s);
+	const struct isomer_rule *rule = isomer_rules_match(&rules, &s);
 
 	return rule ? (unsigned)(rule - rules.rule) + 1 : 0;
 }
@@ -243,9 +243,9 @@ static void mistakes_are_named(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < LEN(cases); i++) {
-		struct rules_mistake m = { .rule = 4242 };
+		struct isomer_rules_mistake m = { .rule = 4242 };
 
-		if (rules_parse(cases[i].text, &rules, &m) != -EINVAL)
+		if (isomer_rules_parse(cases[i].text, &rules, &m) != -EINVAL)
 			fail_msg("'%s' was taken", cases[i].text);
 		if (m.rule != cases[i].rule || m.len != strlen(cases[i].culprit) ||
 		    memcmp(m.text, cases[i].culprit, m.len) != 0 || !strstr(m.what, cases[i].what))
@@ -257,7 +257,7 @@ static void mistakes_are_named(void **state)
 static void a_label_too_long_is_refused(void **state)
 {
 	char label[257], text[300];
-	struct rules_mistake m;
+	struct isomer_rules_mistake m;
 
 	(void)state;
 	memset(label, 'a', 256);
@@ -266,7 +266,7 @@ static void a_label_too_long_is_refused(void **state)
 	parse(text);
 	assert_string_equal(rules.rule[0].label, label + 1);
 	snprintf(text, sizeof(text), "%s=tcp:*:1", label);
-	assert_int_equal(rules_parse(text, &rules, &m), -EINVAL);
+	assert_int_equal(isomer_rules_parse(text, &rules, &m), -EINVAL);
 	assert_int_equal(m.rule, 1);
 }
 
@@ -284,17 +284,17 @@ static char *many_rules(unsigned n)
 
 static void there_may_be_256_rules(void **state)
 {
-	char *text = many_rules(RULES_MAX);
-	struct rules_mistake m;
+	char *text = many_rules(ISOMER_RULES_MAX);
+	struct isomer_rules_mistake m;
 
 	(void)state;
 	parse(text);
-	assert_int_equal(rules.n, RULES_MAX);
-	assert_int_equal(decides(IPPROTO_TCP, "::", RULES_MAX), RULES_MAX);
+	assert_int_equal(rules.n, ISOMER_RULES_MAX);
+	assert_int_equal(decides(IPPROTO_TCP, "::", ISOMER_RULES_MAX), ISOMER_RULES_MAX);
 	free(text);
 
-	text = many_rules(RULES_MAX + 1);
-	assert_int_equal(rules_parse(text, &rules, &m), -EINVAL);
+	text = many_rules(ISOMER_RULES_MAX + 1);
+	assert_int_equal(isomer_rules_parse(text, &rules, &m), -EINVAL);
 	assert_int_equal(m.rule, 0);
 	assert_non_null(strstr(m.what, "256"));
 	free(text);
@@ -302,20 +302,20 @@ static void there_may_be_256_rules(void **state)
 
 static void there_may_be_16383_bytes(void **state)
 {
-	char *text = malloc(RULES_TEXT_SIZE + 1);
-	struct rules_mistake m;
+	char *text = malloc(ISOMER_RULES_TEXT_SIZE + 1);
+	struct isomer_rules_mistake m;
 
 	(void)state;
 	assert_non_null(text);
-	memset(text, ' ', RULES_TEXT_SIZE);
+	memset(text, ' ', ISOMER_RULES_TEXT_SIZE);
 	memcpy(text, "a=tcp:*:1", 9);
-	text[RULES_TEXT_SIZE - 1] = '\0';
+	text[ISOMER_RULES_TEXT_SIZE - 1] = '\0';
 	parse(text);
 	assert_int_equal(rules.n, 1);
 
-	text[RULES_TEXT_SIZE - 1] = ' ';
-	text[RULES_TEXT_SIZE] = '\0';
-	assert_int_equal(rules_parse(text, &rules, &m), -EINVAL);
+	text[ISOMER_RULES_TEXT_SIZE - 1] = ' ';
+	text[ISOMER_RULES_TEXT_SIZE] = '\0';
+	assert_int_equal(isomer_rules_parse(text, &rules, &m), -EINVAL);
 	assert_int_equal(m.rule, 0);
 	assert_non_null(strstr(m.what, "16383"));
 	free(text);

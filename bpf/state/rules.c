@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "preload/rules.h"
+#include "state/rules.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -34,7 +34,7 @@ static bool cut_at(struct piece *rest, char separator, struct piece *ret)
 /* The parsers below return NULL, or what is wrong. */
 
 /* The label's NUL goes where its '=' was: @rest lies within the copy, which is ours. */
-static const char *parse_label(struct piece *rest, struct rule *rule)
+static const char *parse_label(struct piece *rest, struct isomer_rule *rule)
 {
 	struct piece label;
 
@@ -50,7 +50,7 @@ static const char *parse_label(struct piece *rest, struct rule *rule)
 	return NULL;
 }
 
-static const char *parse_protocol(struct piece *rest, struct rule *rule)
+static const char *parse_protocol(struct piece *rest, struct isomer_rule *rule)
 {
 	struct piece protocol;
 
@@ -74,7 +74,7 @@ static const char *parse_prefix(struct piece p, struct isomer_prefix *ret)
 }
 
 /* "[ADDRESS]", "[ADDRESS]/BITS" or "[ADDRESS/BITS]"; @rest begins with the bracket. */
-static const char *parse_bracketed(struct piece *rest, struct rule *rule)
+static const char *parse_bracketed(struct piece *rest, struct isomer_rule *rule)
 {
 	char joined[64]; /* longer than any address with a length */
 	struct piece inside, behind, whole;
@@ -98,7 +98,7 @@ static const char *parse_bracketed(struct piece *rest, struct rule *rule)
 	return what;
 }
 
-static const char *parse_address(struct piece *rest, struct rule *rule)
+static const char *parse_address(struct piece *rest, struct isomer_rule *rule)
 {
 	struct piece address, last;
 
@@ -114,7 +114,7 @@ static const char *parse_address(struct piece *rest, struct rule *rule)
 	return rule->any_address ? NULL : parse_prefix(address, &rule->prefix);
 }
 
-static const char *parse_port(struct piece port, struct rule *rule)
+static const char *parse_port(struct piece port, struct isomer_rule *rule)
 {
 	int r;
 
@@ -128,11 +128,11 @@ static const char *parse_port(struct piece port, struct rule *rule)
 	return r < 0 ? "the port must be a number, a range or *" : NULL;
 }
 
-static const char *parse_rule(struct piece rest, struct rule *ret)
+static const char *parse_rule(struct piece rest, struct isomer_rule *ret)
 {
 	const char *what;
 
-	*ret = (struct rule){ 0 };
+	*ret = (struct isomer_rule){ 0 };
 	what = parse_label(&rest, ret);
 	if (!what)
 		what = parse_protocol(&rest, ret);
@@ -159,13 +159,15 @@ static struct piece trim(struct piece p)
 	return p;
 }
 
-static int mistake(struct rules_mistake *ret, unsigned rule, struct piece p, const char *what)
+static int mistake(struct isomer_rules_mistake *ret, unsigned rule, struct piece p,
+		   const char *what)
 {
-	*ret = (struct rules_mistake){ rule, p.text, p.len, what };
+	*ret = (struct isomer_rules_mistake){ rule, p.text, p.len, what };
 	return -EINVAL;
 }
 
-int rules_parse(const char *text, struct rules *ret, struct rules_mistake *ret_mistake)
+int isomer_rules_parse(const char *text, struct isomer_rules *ret,
+		       struct isomer_rules_mistake *ret_mistake)
 {
 	size_t len = strnlen(text, sizeof(ret->text));
 	struct piece rest = { ret->text, len }, rule;
@@ -185,7 +187,7 @@ int rules_parse(const char *text, struct rules *ret, struct rules_mistake *ret_m
 		number++;
 		if (rule.len == 0)
 			continue;
-		if (ret->n == RULES_MAX)
+		if (ret->n == ISOMER_RULES_MAX)
 			return mistake(ret_mistake, 0, (struct piece){ text, len },
 				       "more than 256 rules");
 		what = parse_rule(rule, &ret->rule[ret->n]);
@@ -227,12 +229,13 @@ static bool prefix_contains(const struct isomer_prefix *prefix, const struct iso
 	return bits == 0 || (prefix->addr[bytes] ^ address->addr[bytes]) >> (8 - bits) == 0;
 }
 
-const struct rule *rules_match(const struct rules *rules, const struct isomer_socket *s)
+const struct isomer_rule *isomer_rules_match(const struct isomer_rules *rules,
+					     const struct isomer_socket *s)
 {
 	struct isomer_prefix address = address_of(s);
 
 	for (size_t i = 0; i < rules->n; i++) {
-		const struct rule *rule = &rules->rule[i];
+		const struct isomer_rule *rule = &rules->rule[i];
 
 		if ((rule->protocol == 0 || rule->protocol == s->protocol) &&
 		    (rule->any_address || prefix_contains(&rule->prefix, &address)) &&

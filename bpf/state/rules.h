@@ -26,10 +26,10 @@
 #include "state/parse.h"
 #include "state/socket.h"
 
-#define RULES_TEXT_SIZE 16384 /* of the whole variable, with the terminating NUL */
-#define RULES_MAX       256
+#define ISOMER_RULES_TEXT_SIZE 16384 /* of the whole variable, with the terminating NUL */
+#define ISOMER_RULES_MAX       256
 
-struct rule {
+struct isomer_rule {
 	const char *label; /* into the text of its rules; NULL: never register */
 	uint8_t protocol;  /* 0: any */
 	bool any_address;  /* @prefix does not count */
@@ -37,14 +37,14 @@ struct rule {
 	struct isomer_ports ports;
 };
 
-struct rules {
+struct isomer_rules {
 	size_t n;
-	struct rule rule[RULES_MAX];
-	char text[RULES_TEXT_SIZE];
+	struct isomer_rule rule[ISOMER_RULES_MAX];
+	char text[ISOMER_RULES_TEXT_SIZE];
 };
 
 /** What is wrong with a text. */
-struct rules_mistake {
+struct isomer_rules_mistake {
 	unsigned rule;    /* which one, counted from 1; 0: all of it */
 	const char *text; /* that rule, within the text that was parsed */
 	size_t len;
@@ -56,7 +56,9 @@ struct rules_mistake {
  *
  * Returns 0, or -EINVAL with @ret_mistake filled; @ret is then undefined. Allocates nothing.
  */
-int rules_parse(const char *text, struct rules *ret, struct rules_mistake *ret_mistake);
+int isomer_rules_parse(const char *text, struct isomer_rules *ret,
+		       struct isomer_rules_mistake *ret_mistake);
 
 /** The first rule that matches the socket, NULL when there is none. */
-const struct rule *rules_match(const struct rules *rules, const struct isomer_socket *s);
+const struct isomer_rule *isomer_rules_match(const struct isomer_rules *rules,
+					     const struct isomer_socket *s);
