@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <linux/sockios.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -23,6 +24,7 @@
 
 /* A client sends at once what it has to send. */
 #define RECEIVE_SECONDS 1
+#define REFUSE_MS       50 /* for one that is not going to be answered */
 
 /* All that is known of a request. */
 struct work {
@@ -246,10 +248,14 @@ void registrar_answer(const char *bpffs, int connection, const struct peer *peer
 
 void registrar_refuse(int connection, const struct peer *peer)
 {
+	struct pollfd readable = { .fd = connection, .events = POLLIN };
 	struct isomer_registrar_reply reply;
 
 	reply_init(&reply, peer);
 	reply.stage = ISOMER_REGISTRAR_REQUEST;
 	reply.error = -EBUSY;
+	/* A request that nobody takes would make the client hear of a reset, and not of this. */
+	(void)poll(&readable, 1, REFUSE_MS);
+	(void)recv(connection, NULL, 0, MSG_DONTWAIT);
 	registrar_send(connection, &reply, -1);
 }

@@ -5,7 +5,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/filter.h>
+#include <linux/userfaultfd.h>
 #include <netinet/in.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -13,7 +15,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -575,6 +580,108 @@ static void a_flood_of_one_user_does_not_keep_another_waiting(void **state)
 	done(&r);
 }
 
+/* ---- a socket that its owner keeps locked ---- */
+
+/* In the middle of a sendto(), whose data is on a page that is not there: the kernel waits for the
+ * page with the socket locked, and whoever else wants the socket waits for it. */
+struct locked {
+	int fd, faults;
+	char *page;
+	pthread_t thread;
+};
+
+static void *send_page(void *arg)
+{
+	struct locked *l = arg;
+	struct sockaddr_storage to;
+	socklen_t len = net_address("127.0.0.1", 9, &to);
+
+	(void)sendto(l->fd, l->page, 1, MSG_MORE, (struct sockaddr *)&to, len);
+	return NULL;
+}
+
+static void lock(struct locked *l, int fd)
+{
+	struct uffdio_api api = { .api = UFFD_API };
+	struct uffdio_register range = { .range.len = 4096, .mode = UFFDIO_REGISTER_MODE_MISSING };
+	struct uffd_msg fault;
+
+	l->fd = fd;
+	l->faults = (int)syscall(SYS_userfaultfd, O_CLOEXEC);
+	if (l->faults < 0)
+		skip_or_fail("the kernel has no userfaultfd");
+	l->page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	assert_ptr_not_equal(l->page, MAP_FAILED);
+	range.range.start = (uintptr_t)l->page;
+	assert_return_code(ioctl(l->faults, UFFDIO_API, &api), errno);
+	assert_return_code(ioctl(l->faults, UFFDIO_REGISTER, &range), errno);
+	assert_int_equal(pthread_create(&l->thread, NULL, send_page, l), 0);
+	/* The thread is there now, and the socket locked. */
+	assert_int_equal(read(l->faults, &fault, sizeof(fault)), sizeof(fault));
+}
+
+static void unlock(struct locked *l)
+{
+	struct uffdio_zeropage zero = { .range = { (uintptr_t)l->page, 4096 } };
+
+	assert_return_code(ioctl(l->faults, UFFDIO_ZEROPAGE, &zero), errno);
+	assert_int_equal(pthread_join(l->thread, NULL), 0);
+	munmap(l->page, 4096);
+	close(l->faults);
+}
+
+/* More of them than a user may have requests. */
+#define LOCKED 20
+
+static void a_socket_kept_locked_keeps_nobody_else_waiting(void **state)
+{
+	struct isomer_registrar_request q =
+		registrar_request(ISOMER_REGISTRAR_REGISTER, AF_INET, IPPROTO_UDP);
+	CLEANUP_FD int server = -1, other = -1;
+	struct isomer_registrar_reply r;
+	int waiting[LOCKED], refused = 0;
+	struct locked l;
+
+	(void)dispatcher_with_registrar(state);
+	server = udp_bind("127.0.0.1", 1053);
+	other = udp_bind("127.0.0.1", 1054);
+	/* Root's own, which he may register; the group's member asks for another. */
+	loader_ok("grant", "foo", "root:nogroup", NULL);
+	lock(&l, server);
+	for (int i = 0; i < LOCKED; i++) {
+		waiting[i] = registrar_connect();
+		assert_return_code(waiting[i], -waiting[i]);
+		assert_int_equal(registrar_send_raw(waiting[i], &q, sizeof(q), &server, 1), 0);
+	}
+	r = identity_ask(&nobody, &q, other);
+	done(&r);
+	assert_int_equal(udp_who_receives("127.0.0.9", 53, &other, 1), 0);
+	unlock(&l);
+	for (int i = 0; i < LOCKED; i++) {
+		assert_int_equal(registrar_receive_raw(waiting[i], &r, NULL), 0);
+		refused += r.error == -EBUSY;
+		close(waiting[i]);
+	}
+	assert_int_equal(refused, LOCKED - 16);
+}
+
+/* Who has no right to the label is not let near the socket. */
+static void without_a_grant_nobody_waits_for_a_locked_socket(void **state)
+{
+	struct isomer_registrar_request q =
+		registrar_request(ISOMER_REGISTRAR_REGISTER, AF_INET, IPPROTO_UDP);
+	struct isomer_registrar_reply r;
+	CLEANUP_FD int fd = -1;
+	struct locked l;
+
+	(void)dispatcher_with_registrar(state);
+	fd = udp_bind("127.0.0.1", 1053);
+	lock(&l, fd);
+	r = identity_ask(&nobody, &q, fd);
+	failed(&r, ISOMER_REGISTRAR_LABEL, -EACCES);
+	unlock(&l);
+}
+
 /* A listener that is shut down, or closed by its owner, between check and use. */
 static void a_socket_that_changes_meanwhile_takes_no_traffic(void **state)
 {
@@ -620,6 +727,8 @@ int main(void)
 		netns_test(a_malformed_request_is_told_so_and_changes_nothing),
 		netns_test(a_client_may_go_at_any_time),
 		netns_test(a_flood_of_one_user_does_not_keep_another_waiting),
+		netns_test(a_socket_kept_locked_keeps_nobody_else_waiting),
+		netns_test(without_a_grant_nobody_waits_for_a_locked_socket),
 		netns_test(a_socket_that_changes_meanwhile_takes_no_traffic),
 	};
 

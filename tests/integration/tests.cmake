@@ -42,6 +42,8 @@ isomer_add_test(test_servers integration isomer_test_servers)
 isomer_add_test(test_restart integration isomer_test_servers Threads::Threads)
 isomer_add_test(test_cli integration isomer_test_operator)
 
+isomer_add_test(test_inherit integration isomer_test_servers isomer_test_guests)
+
 # What an operator does.
 add_library(isomer_test_operator STATIC ${CMAKE_CURRENT_LIST_DIR}/operator.c)
 target_link_libraries(isomer_test_operator PUBLIC isomer_test_servers PRIVATE isomer_flags)
@@ -64,7 +66,8 @@ target_link_libraries(isomer_test_registrar
   PUBLIC isomer_test_support PRIVATE isomer_flags PkgConfig::LIBCAP)
 isomer_add_test(test_registrar integration isomer_test_registrar isomer_test_guests)
 target_compile_definitions(test_registrar PRIVATE ISOMER_UNITS="${PROJECT_SOURCE_DIR}/example/systemd")
-isomer_add_test(test_registrar_protocol integration isomer_test_registrar isomer_test_guests)
+isomer_add_test(test_registrar_protocol integration
+  isomer_test_registrar isomer_test_guests Threads::Threads)
 set_tests_properties(test_registrar_protocol PROPERTIES LABELS "integration;state"
   REQUIRED_FILES ${guests}/server)
 
