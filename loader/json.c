@@ -3,15 +3,44 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <yajl/yajl_gen.h>
 
+/* yajl uses what it is given without a look, so it is given what is there already. It takes some
+ * hundred bytes at its beginning, and no more for printing. */
+#define MEMORY 2048
+
 struct json {
 	yajl_gen gen;
 	yajl_gen_status status; /* the first that was not good */
+	size_t used;
+	_Alignas(max_align_t) char memory[MEMORY];
 };
+
+static void *allocate(void *arg, size_t size)
+{
+	struct json *j = arg;
+	void *p = j->memory + j->used;
+
+	j->used +=
+		(size + _Alignof(max_align_t) - 1) / _Alignof(max_align_t) * _Alignof(max_align_t);
+	return j->used <= MEMORY ? p : NULL;
+}
+
+static void *reallocate(void *arg, void *old, size_t size)
+{
+	(void)old; /* nothing is in it yet */
+	return allocate(arg, size);
+}
+
+static void release(void *arg, void *p)
+{
+	(void)arg;
+	(void)p;
+}
 
 static void print(void *arg, const char *text, size_t len)
 {
@@ -33,10 +62,11 @@ static void string(struct json *j, const char *text)
 struct json *json_new(void)
 {
 	struct json *j = calloc(1, sizeof(*j));
+	yajl_alloc_funcs memory = { allocate, reallocate, release, j };
 
 	if (!j)
 		return NULL;
-	j->gen = yajl_gen_alloc(NULL);
+	j->gen = yajl_gen_alloc(&memory);
 	if (!j->gen) {
 		free(j);
 		return NULL;

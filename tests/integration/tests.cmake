@@ -86,6 +86,7 @@ set_tests_properties(test_crash test_concurrency PROPERTIES LABELS "integration;
 if(NOT ISOMER_SANITIZE)
   isomer_add_test(test_valgrind integration isomer_test_servers)
   isomer_add_test(test_faults integration isomer_test_ordeal isomer_test_guests)
+  isomer_add_test(test_reader_faults integration isomer_test_ordeal isomer_test_guests)
   isomer_add_test(test_preload_faults integration isomer_test_guests isomer_test_killer)
   isomer_add_test(test_registrar_faults integration isomer_test_guests isomer_test_servers)
   add_test(NAME test_faults_everywhere COMMAND test_faults)

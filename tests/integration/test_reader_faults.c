@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Commands that change nothing, with one of their system calls or allocations failing, each in
+ * turn: they print what they print otherwise, or say what is wrong.
+ */
+#include <errno.h>
+#include <limits.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+#include <cmocka.h>
+
+#include "integration/guest_process.h"
+#include "integration/world.h"
+#include "state/cleanup.h"
+#include "support/state_checker.h"
+#include "support/syscall_killer.h"
+
+/* `explain` looks for a socket's owner among all processes of the machine: its first calls are
+ * enough. */
+#define POINTS_MAX 250
+
+static const char *const commands[] = {
+	"status",
+	"status --json",
+	"bindings",
+	"bindings --json",
+	"metrics --once",
+	"explain tcp 127.0.1.1 80",
+	"explain --json udp 127.0.1.1 53",
+	"load-bindings --dry-run @new",
+	"version",
+};
+
+/* @whole: what it prints when nothing fails. `explain` leaves out what it cannot find out about the
+ * socket, and says so in its place: what begins its answer is there. */
+static void check_answer(const struct command_result *r, const char *whole, const char *command,
+			 const char *what, unsigned int n)
+{
+	size_t len = strncmp(command, "explain", 7) ? SIZE_MAX : strcspn(whole, "\n");
+	bool good = r->status == 0 && !strncmp(r->out, whole, len);
+
+	good = good || (r->status == 1 && !strncmp(r->err, "isomer-loader: ", 15));
+	if (!good)
+		fail_msg("'%s' whose %s %u failed: exit status %d\n%s%s", command, what, n,
+			 r->status, r->err, r->out);
+}
+
+/* Both return false when the command came to its end before number @n. */
+
+static bool fail_call(const char *command, const char *whole, unsigned int n)
+{
+	CLEANUP(command_done) struct command_result r = { 0 };
+	struct words words;
+	struct traced *t;
+	bool failed;
+
+	words_of(command, &words);
+	t = traced_start(words.argv, SYSCALLS_ALL);
+	failed = traced_run_to(t, n);
+	if (failed)
+		traced_fail(t, ENOMEM);
+	r = traced_finish(t);
+	check_answer(&r, whole, command, "call", n);
+	return failed;
+}
+
+static bool fail_allocation(const char *command, const char *whole, unsigned int n)
+{
+	CLEANUP_FD int note = memfd_create("note", MFD_CLOEXEC);
+	CLEANUP(command_done) struct command_result r = { 0 };
+	char at[32], preload[PATH_MAX];
+	struct words words;
+	struct stat sb;
+
+	assert_return_code(note, errno);
+	words_of(command, &words);
+	snprintf(at, sizeof(at), "NO_MEMORY_AT=%u", n);
+	snprintf(preload, sizeof(preload), "LD_PRELOAD=%s", guest_path("no_memory.so"));
+	r = command_run(&(struct process_options){
+		.argv = words.argv,
+		.env = (const char *const[]){ at, preload, NULL },
+		.pass_fd = note,
+	});
+	assert_return_code(fstat(note, &sb), errno);
+	check_answer(&r, whole, command, "allocation", n);
+	return sb.st_size > 0;
+}
+
+static void fail_everywhere(const struct netns_fixture *ns,
+			    bool (*fail_at)(const char *, const char *, unsigned int))
+{
+	CLEANUP_FREE char *before = NULL;
+	unsigned int points = 0;
+	struct world w;
+
+	world_open(&w, ns);
+	loader_ok("load", "--max-destinations", "64", NULL);
+	run_ok(&w, "load-bindings @old");
+	run_ok(&w, "register-pid @pid foo tcp 127.0.0.1 1001");
+	before = state_dump(ns->bpffs);
+	for (size_t i = 0; i < sizeof(commands) / sizeof(*commands); i++) {
+		CLEANUP(command_done) struct command_result whole = run(commands[i]);
+
+		if (whole.status != 0)
+			fail_msg("%s: %s", commands[i], whole.err);
+		for (unsigned int n = 1; n <= POINTS_MAX && fail_at(commands[i], whole.out, n); n++)
+			points++;
+	}
+	printf("%u that fail\n", points);
+	assert_true(points > sizeof(commands) / sizeof(*commands));
+	state_is_still(ns->bpffs, before);
+	world_close(&w);
+}
+
+static void a_call_that_fails_is_told(void **state)
+{
+	fail_everywhere(netns_or_skip(state), fail_call);
+}
+
+static void an_allocation_that_fails_is_told(void **state)
+{
+	fail_everywhere(netns_or_skip(state), fail_allocation);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		netns_test(a_call_that_fails_is_told),
+		netns_test(an_allocation_that_fails_is_told),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
