@@ -522,12 +522,17 @@ int process_wait(struct process *p)
 	return p->status;
 }
 
+void process_signal(struct process *p, int signal)
+{
+	if (!p->ended)
+		(void)pidfd_send_signal(p->pidfd, signal, NULL, 0);
+}
+
 int process_stop(struct process *p, int signal)
 {
 	int status;
 
-	if (!p->ended)
-		(void)pidfd_send_signal(p->pidfd, signal, NULL, 0);
+	process_signal(p, signal);
 	status = process_wait(p);
 	process_free(p);
 	return status;
@@ -535,8 +540,7 @@ int process_stop(struct process *p, int signal)
 
 static void kill_and_free(struct process *p)
 {
-	if (!p->ended)
-		(void)pidfd_send_signal(p->pidfd, SIGKILL, NULL, 0);
+	process_signal(p, SIGKILL);
 	(void)wait_end(p, EXIT_TIMEOUT_MS);
 	process_free(p);
 }

@@ -42,6 +42,9 @@ const char *process_stderr(struct process *p);
 /** Waits for its end, up to 30 s; the exit status, or 128 + signal. */
 int process_wait(struct process *p);
 
+/** Sends it @signal if it still runs. */
+void process_signal(struct process *p, int signal);
+
 /** Ends it with @signal if it still runs, waits, frees. Exit status as process_wait(). */
 int process_stop(struct process *p, int signal);
 void process_stopp(struct process **p); /* SIGKILL, for CLEANUP() */
