@@ -2,7 +2,7 @@
 
 # Programs and libraries that know nothing about isomer: no flags of ours, no sanitizer.
 set(guests ${CMAKE_CURRENT_BINARY_DIR}/guests)
-foreach(guest attacker carries_on daemon early filtered forks inherits named server small_stack threads)
+foreach(guest attacker carries_on daemon early filtered forks inherits named server small_stack threads uring)
   add_executable(guest_${guest} ${CMAKE_CURRENT_LIST_DIR}/guests/${guest}.c)
   list(APPEND guest_targets guest_${guest})
 endforeach()
@@ -21,10 +21,20 @@ foreach(target ${guest_targets})
 endforeach()
 
 target_link_libraries(guest_filtered PRIVATE PkgConfig::SECCOMP)
+target_link_libraries(guest_uring PRIVATE PkgConfig::URING)
 
-add_library(isomer_test_guests STATIC ${CMAKE_CURRENT_LIST_DIR}/guest_process.c)
+# A program that no library can be preloaded into.
+add_executable(guest_static ${CMAKE_CURRENT_LIST_DIR}/guests/server.c)
+target_compile_definitions(guest_static PRIVATE _GNU_SOURCE)
+target_link_options(guest_static PRIVATE -static)
+set_target_properties(guest_static PROPERTIES OUTPUT_NAME static
+  RUNTIME_OUTPUT_DIRECTORY ${guests})
+list(APPEND guest_targets guest_static)
+
+add_library(isomer_test_guests STATIC
+  ${CMAKE_CURRENT_LIST_DIR}/guest_process.c ${CMAKE_CURRENT_LIST_DIR}/own_cgroup.c)
 target_compile_definitions(isomer_test_guests PRIVATE ISOMER_GUESTS_PATH="${guests}")
-target_link_libraries(isomer_test_guests PUBLIC isomer_test_support PRIVATE isomer_flags)
+target_link_libraries(isomer_test_guests PUBLIC isomer_test_support isomer_loader_core PRIVATE isomer_flags)
 add_dependencies(isomer_test_guests ${guest_targets} isomer_preload isomer-loader)
 
 isomer_add_test(test_preload_process integration isomer_test_guests)
@@ -55,6 +65,8 @@ isomer_add_test(test_explain integration isomer_test_operator)
 isomer_add_test(test_json integration isomer_test_operator)
 isomer_add_test(test_reference_faults integration isomer_test_operator)
 isomer_add_test(test_grants integration isomer_test_guests)
+isomer_add_test(test_run integration isomer_test_guests isomer_test_operator)
+isomer_add_test(test_attach integration isomer_test_guests isomer_test_operator)
 isomer_add_test(test_attacks integration isomer_test_guests)
 isomer_add_test(test_strays integration isomer_test_guests isomer_test_operator)
 isomer_add_test(test_scale integration isomer_loader_core)

@@ -180,7 +180,7 @@ static bool is_known_pin(const char *name)
 	static const char *const known[] = {
 		ISOMER_PIN_INFO,    ISOMER_PIN_PROGRAM, ISOMER_PIN_LINK,   ISOMER_PIN_RULESET,
 		ISOMER_PIN_SOCKETS, ISOMER_PIN_METRICS, ISOMER_DIR_LABELS, ISOMER_PIN_DESTINATIONS,
-		ISOMER_DIR_LOCK,    "staging",          "vacant",
+		ISOMER_DIR_LOCK,    "staging",          "vacant",          "attachments",
 	};
 
 	for (size_t i = 0; i < sizeof(known) / sizeof(*known); i++)
@@ -237,6 +237,48 @@ static void check_is_empty(const struct check *c, const char *folder)
 	names_done(names, n);
 }
 
+/* Each wholly there, and on a cgroup that lives. */
+static void check_attachment(const struct check *c, const char *folder)
+{
+	static const char *const expected[] = { "holder", "link", "program", "rules", "state" };
+	enum object_kind kind = OBJECT_MAP;
+	CLEANUP_FD int fd = -1;
+	struct bpf_link_info link;
+	char path[PATH_MAX], name[NAME_MAX + 8];
+	struct dirent **names;
+	int n = names_in(c, folder, &names);
+
+	assert_int_equal(n, sizeof(expected) / sizeof(*expected));
+	for (int i = 0; i < n; i++)
+		assert_string_equal(names[i]->d_name, expected[i]);
+	names_done(names, n);
+	snprintf(name, sizeof(name), "%s/link", folder);
+	path_of(c, name, path);
+	assert_int_equal(look_at(path).st_mode, S_IFREG | 0640);
+	fd = object_open(path, &kind);
+	assert_return_code(fd, -fd);
+	assert_int_equal(object_link_info(fd, &link), 0);
+	assert_int_equal(link.type, BPF_LINK_TYPE_CGROUP);
+	assert_int_not_equal(link.cgroup.cgroup_id, 0);
+}
+
+static void check_attachments(const struct check *c)
+{
+	char path[PATH_MAX], folder[NAME_MAX + 1];
+	struct dirent **names;
+	int n;
+
+	path_of(c, "attachments", path);
+	if (access(path, F_OK) < 0)
+		return; /* the first attachment makes it */
+	n = names_in(c, "attachments", &names);
+	for (int i = 0; i < n; i++) {
+		snprintf(folder, sizeof(folder), "attachments/%.200s", names[i]->d_name);
+		check_attachment(c, folder);
+	}
+	names_done(names, n);
+}
+
 static void check_names(struct check *c)
 {
 	struct dirent **names;
@@ -250,6 +292,7 @@ static void check_names(struct check *c)
 	names_done(names, n);
 	check_is_empty(c, ISOMER_DIR_LOCK);
 	check_is_empty(c, "staging");
+	check_attachments(c);
 }
 
 /* ---- destinations ---- */
