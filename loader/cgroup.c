@@ -83,18 +83,17 @@ static int join(const char *folder, const char *name, char ret[PATH_MAX])
 int cgroup_open(const char *name, struct cgroup *ret)
 {
 	char mount[PATH_MAX], path[PATH_MAX];
-	size_t len;
-	int r = find_mount(mount);
+	int r = open_path(name, ret), below;
 
-	if (r < 0)
+	if (r != -ENOENT && r != -ENOTDIR && r != -EMEDIUMTYPE)
 		return r;
-	len = strlen(mount);
-	if (!strncmp(name, mount, len) && (name[len] == '/' || !name[len]))
-		return open_path(name, ret);
-	if (!strncmp(name, "/sys/fs/cgroup", 14) || !strncmp(name, ".", 1))
-		return open_path(name, ret); /* of v1, or relative to the folder that we are in */
-	r = join(mount, name, path);
-	return r < 0 ? r : open_path(path, ret);
+	below = find_mount(mount);
+	if (below == 0)
+		below = join(mount, name, path);
+	if (below == 0)
+		below = open_path(path, ret);
+	/* What stands there under that very name tells more. */
+	return below == -ENOENT ? r : below;
 }
 
 int cgroup_open_own(struct cgroup *ret)

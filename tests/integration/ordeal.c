@@ -98,6 +98,19 @@ const struct scenario scenarios[] = {
 		.undo = STEPS("load-bindings @old"),
 	},
 	{
+		.name = "attach_is_whole_or_nothing",
+		.command = "attach -l fresh @cgroup",
+		.setup = STEPS(BASE),
+		.undo = STEPS("detach @cgroup"),
+	},
+	{
+		.name = "detach_is_whole_or_nothing",
+		.command = "detach @cgroup",
+		.setup = STEPS(BASE, "attach -l fresh @cgroup"),
+		.undo = STEPS("attach -l fresh @cgroup"),
+		.again = "nothing is attached",
+	},
+	{
 		.name = "grant_is_whole_or_nothing",
 		.command = "grant foo 1000:1002",
 		.setup = STEPS(BASE),

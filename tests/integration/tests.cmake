@@ -31,11 +31,14 @@ set_target_properties(guest_static PROPERTIES OUTPUT_NAME static
   RUNTIME_OUTPUT_DIRECTORY ${guests})
 list(APPEND guest_targets guest_static)
 
-add_library(isomer_test_guests STATIC
-  ${CMAKE_CURRENT_LIST_DIR}/guest_process.c ${CMAKE_CURRENT_LIST_DIR}/own_cgroup.c)
+add_library(isomer_test_guests STATIC ${CMAKE_CURRENT_LIST_DIR}/guest_process.c)
 target_compile_definitions(isomer_test_guests PRIVATE ISOMER_GUESTS_PATH="${guests}")
-target_link_libraries(isomer_test_guests PUBLIC isomer_test_support isomer_loader_core PRIVATE isomer_flags)
+target_link_libraries(isomer_test_guests PUBLIC isomer_test_support PRIVATE isomer_flags)
 add_dependencies(isomer_test_guests ${guest_targets} isomer_preload isomer-loader)
+
+add_library(isomer_test_cgroup STATIC ${CMAKE_CURRENT_LIST_DIR}/own_cgroup.c)
+target_link_libraries(isomer_test_cgroup
+  PUBLIC isomer_test_support isomer_loader_core PRIVATE isomer_flags)
 
 isomer_add_test(test_preload_process integration isomer_test_guests)
 isomer_add_test(test_preload_register integration isomer_test_guests)
@@ -65,8 +68,10 @@ isomer_add_test(test_explain integration isomer_test_operator)
 isomer_add_test(test_json integration isomer_test_operator)
 isomer_add_test(test_reference_faults integration isomer_test_operator)
 isomer_add_test(test_grants integration isomer_test_guests)
-isomer_add_test(test_run integration isomer_test_guests isomer_test_operator)
-isomer_add_test(test_attach integration isomer_test_guests isomer_test_operator)
+isomer_add_test(test_run integration isomer_test_guests isomer_test_operator isomer_test_cgroup)
+isomer_add_test(test_attach integration isomer_test_guests isomer_test_operator isomer_test_cgroup)
+set_tests_properties(test_attach PROPERTIES LABELS "integration;state"
+  REQUIRED_FILES "${guests}/server;${guests}/static;${guests}/uring")
 isomer_add_test(test_attacks integration isomer_test_guests)
 isomer_add_test(test_strays integration isomer_test_guests isomer_test_operator)
 isomer_add_test(test_scale integration isomer_loader_core)
@@ -86,7 +91,7 @@ set_tests_properties(test_registrar_protocol PROPERTIES LABELS "integration;stat
 # Commands that are killed, stopped, run at once, or whose calls fail.
 add_library(isomer_test_ordeal STATIC
   ${CMAKE_CURRENT_LIST_DIR}/ordeal.c ${CMAKE_CURRENT_LIST_DIR}/world.c)
-target_link_libraries(isomer_test_ordeal PUBLIC isomer_test_killer PRIVATE isomer_flags)
+target_link_libraries(isomer_test_ordeal PUBLIC isomer_test_killer isomer_test_cgroup PRIVATE isomer_flags)
 add_dependencies(isomer_test_ordeal isomer-loader)
 isomer_add_test(test_crash integration isomer_test_ordeal)
 isomer_add_test(test_concurrency integration isomer_test_killer)

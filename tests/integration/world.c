@@ -64,10 +64,13 @@ void world_open(struct world *w, const struct netns_fixture *ns)
 		assert_int_equal(fputs(files[i], f) < 0, 0);
 		assert_int_equal(fclose(f), 0);
 	}
+	own_cgroup_make(&w->cgroup);
+	assert_return_code(symlink(w->cgroup.path, FILES "/cgroup"), errno);
 }
 
 void world_close(struct world *w)
 {
+	own_cgroup_done(&w->cgroup);
 	for (int i = 0; i < SERVERS; i++) {
 		close(w->tcp[i]);
 		close(w->udp[i]);
@@ -119,7 +122,7 @@ void describe(const struct world *w, char ret[TEXT_SIZE])
 	if (strstr(ret, "status 1"))
 		return; /* not loaded */
 	summary = state_check(w->ns);
-	append(ret, "room for %u\n", summary.max_destinations);
+	append(ret, "room for %u, %u attachments\n", summary.max_destinations, summary.attachments);
 	for (size_t i = 0; i < sizeof(labels) / sizeof(*labels); i++) {
 		snprintf(path, sizeof(path), "%s/labels/%s/ipv4-tcp", w->ns->state_dir, labels[i]);
 		if (stat(path, &sb) == 0)
@@ -152,10 +155,11 @@ void words_of(const char *command, struct words *ret)
 	ret->argv[n++] = loader_path();
 	for (word = strtok_r(ret->text, " ", &rest); word; word = strtok_r(NULL, " ", &rest)) {
 		assert_in_range(n, 1, WORDS_MAX - 1);
-		ret->argv[n++] = !strcmp(word, "@pid")   ? ret->pid
-				 : !strcmp(word, "@old") ? FILES "/old"
-				 : !strcmp(word, "@new") ? FILES "/new"
-							 : word;
+		ret->argv[n++] = !strcmp(word, "@pid")      ? ret->pid
+				 : !strcmp(word, "@old")    ? FILES "/old"
+				 : !strcmp(word, "@new")    ? FILES "/new"
+				 : !strcmp(word, "@cgroup") ? FILES "/cgroup"
+							    : word;
 	}
 	ret->argv[n] = NULL;
 }

@@ -2,10 +2,11 @@
 /* What commands change while something is done to them: servers, clients, and what an operator
  * sees. Commands are written as for a shell, without the program's name; words that begin with '@'
  * are placeholders: "@pid" for the test, which holds the servers' sockets, "@old" and "@new" for
- * files of bindings.
+ * files of bindings, "@cgroup" for a cgroup without processes.
  */
 #pragma once
 
+#include "integration/own_cgroup.h"
 #include "support/netns.h"
 #include "support/process.h"
 
@@ -16,6 +17,7 @@ enum server { FOO, BAR, SECOND_FOO, OTHER, SERVERS };
 struct world {
 	const struct netns_fixture *ns;
 	int tcp[SERVERS], udp[SERVERS];
+	struct own_cgroup cgroup;
 };
 
 void world_open(struct world *w, const struct netns_fixture *ns);

@@ -262,7 +262,7 @@ static void check_attachment(const struct check *c, const char *folder)
 	assert_int_not_equal(link.cgroup.cgroup_id, 0);
 }
 
-static void check_attachments(const struct check *c)
+static void check_attachments(struct check *c)
 {
 	char path[PATH_MAX], folder[NAME_MAX + 1];
 	struct dirent **names;
@@ -275,6 +275,7 @@ static void check_attachments(const struct check *c)
 	for (int i = 0; i < n; i++) {
 		snprintf(folder, sizeof(folder), "attachments/%.200s", names[i]->d_name);
 		check_attachment(c, folder);
+		c->summary.attachments++;
 	}
 	names_done(names, n);
 }

@@ -10,7 +10,7 @@
 
 /** What state_check() counted. */
 struct state_summary {
-	uint32_t labels, bindings;
+	uint32_t labels, bindings, attachments;
 	uint32_t max_destinations;
 };
 
