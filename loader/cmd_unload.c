@@ -3,10 +3,19 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "loader/attachments.h"
 #include "loader/caps.h"
 #include "loader/command.h"
 #include "loader/log.h"
 #include "loader/loss.h"
+
+static void say_attachment(const struct isomer_attachment *a, bool dead, void *arg)
+{
+	(void)arg;
+	if (!dead)
+		log_notice("the attachment of %s ends, too: after a new 'load' give 'attach' again",
+			   a->cgroup);
+}
 
 /* Who loses what is worth knowing, but no reason not to unload. */
 static void collect_losses(const struct dispatcher *d, struct losses **ret)
@@ -37,6 +46,7 @@ static int run(const struct context *ctx, char **args, int n, const char *const 
 		return command_say_cannot_open(ctx, r, holder);
 
 	collect_losses(&d, &losses);
+	(void)attachments_visit(&d, say_attachment, NULL);
 	r = dispatcher_unload(&d);
 	if (r < 0)
 		return log_failure(r, "cannot unload the dispatcher of %s: %m", ctx->netns.path);
@@ -52,8 +62,8 @@ const struct command cmd_unload = {
 	.operands = "",
 	.summary = "detach the dispatcher and remove its state",
 	.help = "Bindings, grants, counters and registrations go with it; sockets stay open and the\n"
-		"ordinary lookup is back at once. Says on stderr which servers lose a registration and\n"
-		"how it comes back after a new 'load'. Does nothing when no dispatcher is loaded.\n",
+		"ordinary lookup is back at once. Says on stderr which servers lose a registration, and\n"
+		"which cgroups their attachment, and how it comes back after a new 'load'. Does nothing when no dispatcher is loaded.\n",
 	.caps = CAPS_CHANGE | CAPS_OWNERS,
 	.run = run,
 };

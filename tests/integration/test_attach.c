@@ -346,10 +346,12 @@ static void what_a_removed_cgroup_leaves_is_cleared(void **state)
 static void unload_takes_it_along(void **state)
 {
 	struct own_cgroup cg;
+	struct command_result r;
 	struct process *p;
 
 	attached(state, &cg);
-	loader_ok("unload", NULL);
+	r = loader("unload", NULL);
+	operator_said(&r, 0, cg.path);
 	guest_dispatcher();
 	p = own_cgroup_start(&cg, guest_path("static"), "tcp,127.0.0.1,8080", NULL);
 	guest_refused("127.0.0.9", 4321);
