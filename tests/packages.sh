@@ -22,6 +22,7 @@ packages_of_build() {
 	test_packages=(python3 iproute2 util-linux netcat-openbsd nodejs strace valgrind)
 	# For what systemd does with units: nothing of it is started.
 	test_packages+=(systemd)
+	test_packages+=(gunicorn openjdk-17-jre-headless socat)
 	# To fuzz: libFuzzer.
 	test_packages+=(libclang-rt-dev)
 	# To look at the style.

@@ -2,7 +2,6 @@
 /* Servers of one label that come and go. */
 #include <errno.h>
 #include <netinet/in.h>
-#include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -14,6 +13,7 @@
 
 #include <cmocka.h>
 
+#include "integration/load.h"
 #include "integration/server.h"
 #include "state/cleanup.h"
 #include "state/slots.h"
@@ -387,95 +387,28 @@ static void miss_policy_pass_leaves_clients_of_a_dead_server_to_others(void **st
 #define CONNECTIONS  2000
 #define REPLACEMENTS 5
 
-/* A client that makes one connection after another, in a thread of its own. */
-struct client {
-	pthread_mutex_t lock;
-	pthread_cond_t changed;
-	unsigned made, failed; /* connections so far, and those of them that went wrong */
-	int error;             /* of the last failure, 0: an answer that was none */
-	bool stop;             /* once there are CONNECTIONS */
-};
-
-static bool client_tries(int *ret_error)
+static void restarts_lose_no_connection(void **state)
 {
-	char greeting[64];
-	int r = tcp_exchange(WEB_IP, WEB_PORT, "bye\n", greeting, sizeof(greeting));
-	const char *rest = strchr(greeting, ' ');
-
-	*ret_error = r < 0 ? -r : 0;
-	return r > 0 && rest && strcmp(rest, " 127.0.0.2 80\n") == 0;
-}
-
-static void *client_main(void *arg)
-{
-	struct client *c = arg;
-	bool stop = false;
-
-	while (!stop) {
-		int error;
-		bool good = client_tries(&error);
-
-		pthread_mutex_lock(&c->lock);
-		c->made++;
-		if (!good) {
-			c->failed++;
-			c->error = error;
-		}
-		stop = c->stop && c->made >= CONNECTIONS;
-		pthread_cond_signal(&c->changed);
-		pthread_mutex_unlock(&c->lock);
-	}
-	return NULL;
-}
-
-static void client_wait_made(struct client *c, unsigned n)
-{
-	pthread_mutex_lock(&c->lock);
-	while (c->made < n)
-		pthread_cond_wait(&c->changed, &c->lock);
-	pthread_mutex_unlock(&c->lock);
-}
-
-static void client_stop(struct client *c)
-{
-	pthread_mutex_lock(&c->lock);
-	c->stop = true;
-	pthread_mutex_unlock(&c->lock);
-}
-
-static void replace_servers(struct client *c)
-{
-	struct process *old = start("0", 8001), *new;
-	pthread_t thread;
+	struct process *old, *new;
+	struct load *clients;
 	char name[2] = "0";
 
-	assert_int_equal(pthread_create(&thread, NULL, client_main, c), 0);
+	netns_or_skip(state);
+	load_web();
+	old = start("0", 8001);
+	clients =
+		load_start(&(struct load_options){ WEB_IP, WEB_PORT, "bye\n", " 127.0.0.2 80\n" });
 	for (unsigned i = 1; i <= REPLACEMENTS; i++) {
-		client_wait_made(c, i * CONNECTIONS / (REPLACEMENTS + 1));
+		load_more(clients, CONNECTIONS / (REPLACEMENTS + 1));
 		name[0] = (char)('0' + i);
 		new = start(name, (uint16_t)(8001 + i));
 		process_stop(old, SIGTERM);
 		old = new;
 	}
-	client_stop(c);
-	assert_int_equal(pthread_join(thread, NULL), 0);
+	load_more(clients, CONNECTIONS / (REPLACEMENTS + 1));
+	load_stop(clients);
 	assert_web_answers("5");
 	server_stop(old, SIGKILL);
-}
-
-static void restarts_lose_no_connection(void **state)
-{
-	/* Not on the stack: the thread is still there when a server cannot be started. */
-	static struct client c = { .lock = PTHREAD_MUTEX_INITIALIZER,
-				   .changed = PTHREAD_COND_INITIALIZER };
-
-	netns_or_skip(state);
-	load_web();
-	replace_servers(&c);
-	if (c.failed)
-		fail_msg("%u of %u connections failed, the last with '%s'", c.failed, c.made,
-			 strerror(c.error));
-	assert_in_range(c.made, CONNECTIONS, UINT32_MAX);
 }
 
 int main(void)
