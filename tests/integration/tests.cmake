@@ -54,12 +54,6 @@ add_dependencies(isomer_test_servers isomer_preload isomer-loader)
 isomer_add_test(test_servers integration isomer_test_servers)
 
 # As docs/servers.md says.
-add_executable(guest_static ${CMAKE_CURRENT_LIST_DIR}/guests/server.c)
-target_compile_definitions(guest_static PRIVATE _GNU_SOURCE)
-target_compile_options(guest_static PRIVATE -Wall -Wextra)
-target_link_options(guest_static PRIVATE -static)
-set_target_properties(guest_static PROPERTIES OUTPUT_NAME guest-static
-  RUNTIME_OUTPUT_DIRECTORY ${guests})
 add_library(isomer_test_services STATIC ${CMAKE_CURRENT_LIST_DIR}/load.c
   ${CMAKE_CURRENT_LIST_DIR}/service.c ${CMAKE_CURRENT_LIST_DIR}/service_table.c)
 target_compile_definitions(isomer_test_services PRIVATE
