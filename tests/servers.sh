@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# Unpacks Debian's nginx and Redis into a folder: installed they would start as services of this
-# machine, and the tests only want the programs.
+# Unpacks Debian's nginx, Redis and others into a folder: installed they would start as services of
+# this machine, and the tests only want the programs.
 #
 # usage: tests/servers.sh FOLDER
 #
@@ -12,7 +12,7 @@ set -euo pipefail
 
 # The servers, and the packages that belong to them: always unpacked, installed or not, as they
 # look for each other by relative links.
-servers_packages=(nginx nginx-common redis-server redis-tools prometheus)
+servers_packages=(nginx nginx-common redis-server redis-tools prometheus dnss)
 
 # servers_status FILE: the machine's package status as if the servers were not installed, so that
 # apt works out which of their dependencies are missing here.

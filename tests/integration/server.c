@@ -131,8 +131,8 @@ void server_refuses(const char *ip, uint16_t port)
 void server_local_prefix(const char *prefix)
 {
 	CLEANUP(command_done) struct command_result r = command_run(&(struct process_options){
-		.argv = (const char *const[]){ "ip", "-6", "route", "add", "local", prefix, "dev",
-					       "lo", NULL } });
+		.argv = (const char *const[]){ "ip", "route", "add", "local", prefix, "dev", "lo",
+					       NULL } });
 
 	if (r.status != 0)
 		fail_msg("cannot make %s local: %s", prefix, r.err);

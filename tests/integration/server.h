@@ -40,5 +40,5 @@ void server_answers(const char *ip, uint16_t port, const char *name);
 /** Fails the test unless TCP clients are refused. */
 void server_refuses(const char *ip, uint16_t port);
 
-/** Makes all addresses of @prefix (IPv6) local to the test's namespace. */
+/** Makes all addresses of @prefix local to the test's namespace. */
 void server_local_prefix(const char *prefix);
