@@ -8,7 +8,6 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
-#include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
@@ -26,20 +25,20 @@
 #define END_MS         1000 /* for requests under way, when the registrar is to end */
 #define FORK_MS        100  /* between attempts where no process can be made */
 
-/* One for each worker, in memory that all share. */
 struct worker {
 	pid_t pid;       /* 0: none */
 	int64_t started; /* when it got a connection; 0: it waits for one */
 	bool killed;
-	/* The client's user + 1, written by the worker: 0 while it is not known. */
-	_Atomic uint64_t user;
 };
 
 struct pool {
 	const struct registrar_server *server;
-	struct worker *workers; /* WORKERS_MAX */
-	int idle;               /* who waits for a connection; -1: nobody */
-	int accepted[2];        /* a pipe, one byte of the idle worker once it has one */
+	struct worker workers[WORKERS_MAX];
+	/* Of each worker the client's user + 1, written by itself into memory that all share: 0
+	 * while it is not known. */
+	_Atomic uint64_t *users;
+	int idle;        /* who waits for a connection; -1: nobody */
+	int accepted[2]; /* a pipe, one byte of the idle worker once it has one */
 	int signal_fd;
 	bool ending;
 	int64_t deadline; /* of `ending` */
@@ -55,16 +54,16 @@ static int64_t now_ms(void)
 
 /* ---- in the worker ---- */
 
-static bool has_too_many(const struct worker *workers, uint64_t user)
+static bool has_too_many(const struct pool *pool, uint64_t user)
 {
 	int n = 0;
 
 	for (int i = 0; i < WORKERS_MAX; i++)
-		n += atomic_load(&workers[i].user) == user;
+		n += atomic_load(&pool->users[i]) == user;
 	return n > WORKERS_OF_UID;
 }
 
-static void work(const struct pool *pool, struct worker *self)
+static void work(const struct pool *pool, int self)
 {
 	CLEANUP(peer_done) struct peer peer = PEER_NONE;
 	int connection;
@@ -80,19 +79,20 @@ static void work(const struct pool *pool, struct worker *self)
 	if (peer_read(connection, &peer) < 0)
 		return;
 
-	atomic_store(&self->user, (uint64_t)peer.uid + 1);
-	if (has_too_many(pool->workers, (uint64_t)peer.uid + 1))
+	atomic_store(&pool->users[self], (uint64_t)peer.uid + 1);
+	if (has_too_many(pool, (uint64_t)peer.uid + 1))
 		registrar_refuse(connection, &peer);
 	else
 		registrar_answer(pool->server->bpffs, connection, &peer);
 	/* The connection and what came by it close with the process. */
 }
 
-static _Noreturn void worker_main(const struct pool *pool, struct worker *self, pid_t parent)
+static _Noreturn void worker_main(const struct pool *pool, int self, pid_t parent)
 {
 	sigset_t none;
 
-	/* Ends with its parent, should that be killed. */
+	/* Ends with its parent, should that be killed; one that has become a client for the kernel
+	 * finishes its request, as that takes the signal back. */
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent)
 		_exit(1);
 	sigemptyset(&none);
@@ -121,7 +121,7 @@ static void fill(struct pool *pool)
 		return;
 	pid = fork();
 	if (pid == 0)
-		worker_main(pool, &pool->workers[free], parent);
+		worker_main(pool, free, parent);
 	if (pid < 0)
 		return; /* tried again by and by */
 	pool->workers[free].pid = pid;
@@ -185,7 +185,8 @@ static void reap(struct pool *pool)
 				continue;
 			if (pool->idle == i)
 				pool->idle = -1;
-			memset(&pool->workers[i], 0, sizeof(pool->workers[i]));
+			pool->workers[i] = (struct worker){ .pid = 0 };
+			atomic_store(&pool->users[i], 0);
 		}
 	}
 }
@@ -248,9 +249,9 @@ static int begin(struct pool *pool)
 	pool->signal_fd = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (pool->signal_fd < 0 || pipe2(pool->accepted, O_CLOEXEC | O_NONBLOCK) < 0)
 		return -errno;
-	pool->workers = mmap(NULL, WORKERS_MAX * sizeof(*pool->workers), PROT_READ | PROT_WRITE,
-			     MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	return pool->workers == MAP_FAILED ? -errno : 0;
+	pool->users = mmap(NULL, WORKERS_MAX * sizeof(*pool->users), PROT_READ | PROT_WRITE,
+			   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	return pool->users == MAP_FAILED ? -errno : 0;
 }
 
 int registrar_serve(const struct registrar_server *server)
@@ -263,7 +264,7 @@ int registrar_serve(const struct registrar_server *server)
 	if (r == 0)
 		loop(&pool);
 	if (r == 0)
-		munmap(pool.workers, WORKERS_MAX * sizeof(*pool.workers));
+		munmap(pool.users, WORKERS_MAX * sizeof(*pool.users));
 	cleanup_closep(&pool.accepted[0]);
 	cleanup_closep(&pool.accepted[1]);
 	cleanup_closep(&pool.signal_fd);
