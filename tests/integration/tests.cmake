@@ -2,7 +2,7 @@
 
 # Programs and libraries that know nothing about isomer: no flags of ours, no sanitizer.
 set(guests ${CMAKE_CURRENT_BINARY_DIR}/guests)
-foreach(guest attacker carries_on daemon early filtered forks inherits named server small_stack threads uring)
+foreach(guest attacker carries_on cases daemon early filtered forks inherits named server small_stack threads uring)
   add_executable(guest_${guest} ${CMAKE_CURRENT_LIST_DIR}/guests/${guest}.c)
   list(APPEND guest_targets guest_${guest})
 endforeach()
@@ -94,6 +94,8 @@ target_link_libraries(isomer_test_registrar
   PUBLIC isomer_test_support PRIVATE isomer_flags PkgConfig::LIBCAP)
 isomer_add_test(test_registrar integration isomer_test_registrar isomer_test_guests)
 target_compile_definitions(test_registrar PRIVATE ISOMER_UNITS="${PROJECT_SOURCE_DIR}/example/systemd")
+isomer_add_test(test_service_cases integration
+  isomer_test_services isomer_test_guests isomer_test_registrar)
 isomer_add_test(test_registrar_protocol integration
   isomer_test_registrar isomer_test_guests Threads::Threads)
 set_tests_properties(test_registrar_protocol PROPERTIES LABELS "integration;state"
