@@ -144,7 +144,8 @@ static void cgroups_below_count(void **state)
 
 	attached(state, &cg);
 	below = cg;
-	strcat(below.path, "/below");
+	assert_true(snprintf(below.path, sizeof(below.path), "%s/below", cg.path) <
+		    (int)sizeof(below.path));
 	assert_return_code(mkdir(below.path, 0755), errno);
 	p = own_cgroup_start(&below, guest_path("static"), "tcp,127.0.0.1,8080", NULL);
 	guest_serves("127.0.0.9", 4321, "guest");

@@ -157,7 +157,7 @@ static char *changed_true(const char *script)
 	struct command_result r;
 	int fd;
 
-	strcpy(path, "/tmp/isomer-run-XXXXXX");
+	memcpy(path, "/tmp/isomer-run-XXXXXX", sizeof(path));
 	fd = mkstemp(path);
 	assert_return_code(fd, errno);
 	close(fd);
