@@ -8,6 +8,10 @@
 
 #include "state/socket.h"
 
+/** May the address be looked at? False: it is no memory of this process, or no length of an
+ * address, and bind() of the socket @fd is going to say so. May change errno. */
+bool candidate_readable(int fd, const struct sockaddr *addr, socklen_t len);
+
 /** Puts what bind() is asked for into @s. False: the kernel is going to refuse it. */
 bool candidate_bind(struct isomer_socket *s, const struct sockaddr *addr, socklen_t len);
 

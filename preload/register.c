@@ -199,7 +199,8 @@ int register_before_bind(const struct config *config, int fd, const struct socka
 	if (isomer_socket_look(fd, &s, &mptcp) < 0 || s.protocol != IPPROTO_UDP)
 		return 0;
 	/* Bound already: the real call is going to fail. */
-	if (s.port != 0 || !candidate_bind(&s, addr, len) || s.port == 0)
+	if (s.port != 0 || !candidate_readable(fd, addr, len) || !candidate_bind(&s, addr, len) ||
+	    s.port == 0)
 		return 0;
 	return check(config, fd, &s, false);
 }

@@ -376,6 +376,23 @@ static void strict_concerns_only_what_is_to_be_registered(void **state)
 	process_stop(p, SIGTERM);
 }
 
+/* Whose bind() the library looks at beforehand, dies of no pointer that the kernel only refuses. */
+static void strict_leaves_wild_addresses_to_the_kernel(void **state)
+{
+	struct process *p;
+
+	(void)netns_or_skip(state);
+	guest_dispatcher();
+	for (int alone = 0; alone < 2; alone++) {
+		p = guest_start(&(struct guest_options){ .env = { FOO, FAIL }, .alone = alone },
+				"wild", NULL);
+		assert_string_equal(process_stdout(p),
+				    "errno=EFAULT\nerrno=EFAULT\nerrno=EFAULT\nready\n");
+		guest_said_nothing(p);
+		process_stop(p, SIGTERM);
+	}
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -398,6 +415,7 @@ int main(void)
 		netns_test(strict_is_no_hindrance_where_all_is_well),
 		netns_test(strict_lets_a_resolver_bind_its_ports),
 		netns_test(strict_concerns_only_what_is_to_be_registered),
+		netns_test(strict_leaves_wild_addresses_to_the_kernel),
 	};
 
 	return cmocka_run_group_tests_name("preload_failures", tests, NULL, NULL);
