@@ -6,10 +6,10 @@
 
 #include "loader/netns.h"
 
-/** Do the bindings in force lead the request's address and port to its destination? Returns 0,
- * -EPERM if not, or another negative errno. */
+/** Do the bindings in force lead the request's address and port to its destination, in whose slots
+ * the socket with @cookie sits? Returns 0, -EPERM if not, or another negative errno. */
 int reply_socket_check(const char *bpffs, const struct netns *ns,
-		       const struct isomer_registrar_request *q);
+		       const struct isomer_registrar_request *q, uint64_t cookie);
 
 /**
  * Makes the socket, in the network namespace @ns_fd, in which the process then stays. It never

@@ -158,7 +158,7 @@ static int put(struct work *w)
 }
 
 /* A socket to answer from is for one that gets such traffic. */
-static int check_in_slots(struct work *w)
+static int check_in_slots(struct work *w, uint64_t *ret_cookie)
 {
 	CLEANUP_FD int slots_fd = -1;
 	uint64_t cookies[ISOMER_SLOTS];
@@ -171,18 +171,21 @@ static int check_in_slots(struct work *w)
 	if (r < 0)
 		return fail(w, ISOMER_REGISTRAR_SLOTS, r);
 	for (int slot = 0; slot < ISOMER_SLOTS; slot++)
-		if (cookies[slot] == s.cookie)
+		if (cookies[slot] == s.cookie) {
+			*ret_cookie = s.cookie;
 			return 0;
+		}
 	return fail(w, ISOMER_REGISTRAR_SLOTS, -ENOTCONN);
 }
 
 static int reply_socket(struct work *w, int *ret_fd)
 {
+	uint64_t cookie;
 	int r;
 
-	if (check_in_slots(w) < 0)
+	if (check_in_slots(w, &cookie) < 0)
 		return -1;
-	r = reply_socket_check(w->bpffs, &w->ns, w->q);
+	r = reply_socket_check(w->bpffs, &w->ns, w->q, cookie);
 	if (r < 0)
 		return fail(w, ISOMER_REGISTRAR_BINDING, r);
 	/* Its owner, as far as there is one, is the client. */

@@ -384,6 +384,25 @@ static void a_server_answers_from_where_it_was_asked(void **state)
 	answers_from(server, "::1");
 }
 
+/* It may still have to answer to what it got when it was current. */
+static void a_standby_answers_too(void **state)
+{
+	struct isomer_registrar_request q = reply_request("127.0.0.9", 53);
+	CLEANUP_FD int standby = -1, current = -1, fd = -1;
+	struct isomer_registrar_reply r;
+
+	(void)dispatcher_with_registrar(state);
+	standby = udp_bind("127.0.0.1", 1053);
+	current = udp_bind("127.0.0.1", 1054);
+	r = register_socket(AF_INET, IPPROTO_UDP, standby);
+	done(&r);
+	r = register_socket(AF_INET, IPPROTO_UDP, current);
+	done(&r);
+	r = registrar_ask(&q, standby, &fd);
+	done(&r);
+	assert_true(fd >= 0);
+}
+
 static void a_socket_to_answer_from_is_of_the_servers_namespace(void **state)
 {
 	struct netns_fixture *ns = dispatcher_with_registrar(state);
@@ -721,6 +740,7 @@ int main(void)
 		netns_test(sockets_of_every_namespace_with_a_dispatcher_are_served),
 		netns_test(without_a_dispatcher_it_says_so),
 		netns_test(a_server_answers_from_where_it_was_asked),
+		netns_test(a_standby_answers_too),
 		netns_test(a_socket_to_answer_from_is_of_the_servers_namespace),
 		netns_test(nobody_answers_from_what_is_not_bound_to_him),
 		netns_test(a_socket_to_answer_from_never_hears_anything),
