@@ -34,22 +34,24 @@ static bool in_mount_namespace_of_init(void)
 	       self.st_ino == init.st_ino && self.st_dev == init.st_dev;
 }
 
-int bpffs_ensure(const char *path, bool *ret_mounted)
+int bpffs_look(const char *path)
 {
-	int r;
+	int r = is_bpffs(path);
 
-	r = is_bpffs(path);
-	if (r < 0)
-		return r;
-	if (r > 0) {
-		*ret_mounted = false;
-		return 0;
-	}
-
+	if (r != 0)
+		return r < 0 ? r : 0;
 	if (strcmp(path, ISOMER_BPFFS_DEFAULT))
 		return -EMEDIUMTYPE;
-	if (!in_mount_namespace_of_init())
-		return -EXDEV;
+	return in_mount_namespace_of_init() ? -EMEDIUMTYPE : -EXDEV;
+}
+
+int bpffs_ensure(const char *path, bool *ret_mounted)
+{
+	int r = bpffs_look(path);
+
+	*ret_mounted = false;
+	if (r != -EMEDIUMTYPE || strcmp(path, ISOMER_BPFFS_DEFAULT))
+		return r;
 	if (mount("bpf", path, "bpf", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0711") < 0)
 		return -errno;
 

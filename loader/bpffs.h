@@ -15,6 +15,10 @@
  */
 int bpffs_ensure(const char *path, bool *ret_mounted);
 
+/** Is a BPF filesystem mounted at @path? Returns 0, -EMEDIUMTYPE if not, -EXDEV if not and one
+ * mounted now would end with the command, or another negative errno. */
+int bpffs_look(const char *path);
+
 /** Can users other than the owner search @path? */
 bool bpffs_searchable(const char *path);
 
