@@ -25,6 +25,10 @@ packages_of_build() {
 	test_packages+=(gunicorn openjdk-17-jre-headless socat)
 	# UDP servers, and a client that minds where an answer is from.
 	test_packages+=(dnsmasq-base bind9-dnsutils)
+	# Shells, for what they complete.
+	test_packages+=(zsh fish)
+	# To look at the package, and to install it in a system of its own.
+	test_packages+=(lintian mmdebstrap dpkg-dev file)
 	# To fuzz: libFuzzer.
 	test_packages+=(libclang-rt-dev)
 	# To look at the style.

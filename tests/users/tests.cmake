@@ -1,0 +1,22 @@
+# SPDX-License-Identifier: BSD-3-Clause
+find_package(Python3 COMPONENTS Interpreter REQUIRED)
+add_test(NAME man_page_is_what_help_says
+  COMMAND Python3::Interpreter ${CMAKE_CURRENT_LIST_DIR}/manual.py $<TARGET_FILE:isomer-loader>
+          ${PROJECT_SOURCE_DIR}/docs/man/isomer-loader.8)
+add_test(NAME library_variables_are_documented
+  COMMAND ${CMAKE_CURRENT_LIST_DIR}/variables.sh ${PROJECT_SOURCE_DIR})
+set_tests_properties(man_page_is_what_help_says library_variables_are_documented
+  PROPERTIES LABELS unit)
+foreach(shell bash zsh fish)
+  add_test(NAME ${shell}_completes_what_help_says
+    COMMAND ${CMAKE_CURRENT_LIST_DIR}/completion.sh $<TARGET_FILE:isomer-loader>
+            ${PROJECT_SOURCE_DIR}/docs/completion ${shell})
+  set_tests_properties(${shell}_completes_what_help_says
+    PROPERTIES LABELS unit SKIP_RETURN_CODE 77 TIMEOUT 120)
+endforeach()
+if(NOT ISOMER_SANITIZE) # its libraries would be dependencies
+  add_test(NAME package_installs_works_and_is_purged
+    COMMAND ${CMAKE_CURRENT_LIST_DIR}/package.sh ${CMAKE_BINARY_DIR})
+  set_tests_properties(package_installs_works_and_is_purged
+    PROPERTIES LABELS "integration;long" TIMEOUT 900 RUN_SERIAL ON)
+endif()
