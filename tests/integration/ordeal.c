@@ -353,6 +353,7 @@ int ordeal_main(const struct ordeal *o)
 		       MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (reports == MAP_FAILED)
 		return EXIT_FAILURE;
+	fflush(stdout); /* or each worker prints it too */
 	for (int i = 0; i < WORKERS; i++) {
 		output[i] = tmpfile();
 		if (!output[i])

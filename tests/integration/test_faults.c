@@ -124,7 +124,7 @@ int main(void)
 	int calls = ordeal_main(
 		&(struct ordeal){ .points = "calls that fail", .stride = 1, .at = fail_call });
 	int allocations = ordeal_main(&(struct ordeal){
-		.points = "allocations that fail", .stride = 5, .at = fail_allocation });
+		.points = "allocations that fail", .stride = 11, .at = fail_allocation });
 
 	return calls ? calls : allocations;
 }

@@ -117,6 +117,7 @@ set_tests_properties(test_crash test_concurrency PROPERTIES LABELS "integration;
 if(NOT ISOMER_SANITIZE)
   isomer_add_test(test_valgrind integration isomer_test_servers)
   isomer_add_test(test_faults integration isomer_test_ordeal isomer_test_guests)
+  set_tests_properties(test_faults PROPERTIES TIMEOUT 900)
   isomer_add_test(test_reader_faults integration isomer_test_ordeal isomer_test_guests)
   isomer_add_test(test_preload_faults integration isomer_test_guests isomer_test_killer)
   isomer_add_test(test_registrar_faults integration isomer_test_guests isomer_test_servers)
