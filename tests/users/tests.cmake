@@ -20,3 +20,9 @@ if(NOT ISOMER_SANITIZE) # its libraries would be dependencies
   set_tests_properties(package_installs_works_and_is_purged
     PROPERTIES LABELS "integration;long" TIMEOUT 900 RUN_SERIAL ON)
 endif()
+add_test(NAME alerts_fire_when_they_should
+  COMMAND ${CMAKE_CURRENT_LIST_DIR}/alerts.sh $<TARGET_FILE:isomer-loader>
+          ${PROJECT_SOURCE_DIR}/example/prometheus/isomer.rules.yml
+          ${CMAKE_CURRENT_LIST_DIR}/alerts.yml)
+set_tests_properties(alerts_fire_when_they_should
+  PROPERTIES LABELS integration SKIP_RETURN_CODE 77)

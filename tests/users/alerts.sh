@@ -1,0 +1,37 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# The alert rules of the example, by Prometheus' own tool; and that they ask for counters that
+# isomer-loader serves.
+#
+# usage: tests/users/alerts.sh LOADER RULES CASES
+set -euo pipefail
+
+loader=$1 rules=$2 cases=$3
+tmp=$(mktemp -d)
+trap 'rm -rf "$tmp"' EXIT
+
+command -v promtool >/dev/null || {
+	echo "promtool is missing: tests/servers.sh unpacks it"
+	[[ -n ${ISOMER_TESTS_MUST_RUN-} ]] && exit 1
+	exit 77
+}
+
+# shellcheck disable=SC2016 # another shell's variables
+# served: names of counters, of a dispatcher with one label.
+served() {
+	unshare --net --mount --propagation private sh -eu -c 'mount -t bpf bpf /sys/fs/bpf
+		"$0" load >&2
+		"$0" bind web tcp 192.0.2.1 80 >&2
+		"$0" metrics --once' "$loader" | grep -oE '^isomer_[a-z_]+' | LC_ALL=C sort -u
+}
+
+promtool check rules "$rules"
+sed "s|RULES|$rules|" "$cases" >"$tmp/cases.yml"
+promtool test rules "$tmp/cases.yml"
+served >"$tmp/served"
+unknown=$(grep -oE '\bisomer_[a-z_]+' "$rules" | LC_ALL=C sort -u | LC_ALL=C comm -23 - "$tmp/served")
+[[ -z $unknown ]] || {
+	echo "rules ask for what is not served: $unknown"
+	exit 1
+}
