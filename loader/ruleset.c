@@ -43,7 +43,7 @@ static bool binding_is_valid(const struct isomer_binding *b)
 }
 
 static int compile_domain(const struct isomer_binding *bindings, size_t n, uint8_t domain,
-			  struct blocks *blocks, uint32_t *ret_ports)
+			  struct blocks *blocks, struct isomer_index_ports *ret_ports)
 {
 	CLEANUP(domain_done) struct domain d = { .blocks = blocks };
 	static const uint8_t protocols[] = { IPPROTO_TCP, IPPROTO_UDP };

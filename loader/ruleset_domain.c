@@ -101,28 +101,64 @@ int domain_add_ports(struct domain *d, uint32_t last, const uint32_t *list, unsi
 	return add_segment(d, last, ISOMER_TREES_LIST | word);
 }
 
-int domain_end(struct domain *d, uint32_t *ret_ports)
+/* Joins neighbours that lead to the same trees. */
+static void join_segments(struct domain *d)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < d->n_segments; i++) {
+		if (n > 0 && d->segment[n - 1].trees == d->segment[i].trees)
+			n--;
+		d->segment[n++] = d->segment[i];
+	}
+	d->n_segments = n;
+}
+
+static int write_lists(struct domain *d)
+{
+	uint32_t lists;
+	int r;
+
+	if (d->lists.n == 0)
+		return 0;
+	r = blocks_add(d->blocks, d->lists.n, &lists);
+	if (r < 0)
+		return r;
+	memcpy(&d->blocks->block[lists], d->lists.block, d->lists.n * sizeof(*d->lists.block));
+	for (size_t i = 0; i < d->n_segments; i++)
+		if (d->segment[i].trees & ISOMER_TREES_LIST)
+			d->segment[i].trees += lists * ISOMER_BLOCK_WORDS;
+	return 0;
+}
+
+static void fill_header(const struct domain *d, struct isomer_index_ports *ports)
+{
+	memset(ports->last, 0xff, sizeof(ports->last));
+	for (size_t i = 0; i < d->n_segments; i++) {
+		ports->trees[i] = d->segment[i].trees;
+		if (i < ISOMER_HEADER_SEGMENTS - 1)
+			ports->last[i] = d->segment[i].last;
+	}
+}
+
+int domain_end(struct domain *d, struct isomer_index_ports *ret_ports)
 {
 	CLEANUP(tree_writer_done) struct tree_writer w = { 0 };
-	uint32_t lists = 0;
-	int r = 0;
+	int r;
 
-	if (d->lists.n > 0) {
-		r = blocks_add(d->blocks, d->lists.n, &lists);
-		if (r < 0)
-			return r;
-		memcpy(&d->blocks->block[lists], d->lists.block,
-		       d->lists.n * sizeof(*d->lists.block));
+	r = write_lists(d);
+	if (r < 0)
+		return r;
+	join_segments(d);
+	if (d->n_segments <= ISOMER_HEADER_SEGMENTS) {
+		fill_header(d, ret_ports);
+		return 0;
 	}
 	r = tree_begin(&w, d->blocks, false, d->n_segments + 1);
-	for (size_t i = 0; i < d->n_segments && r == 0; i++) {
-		uint32_t trees = d->segment[i].trees;
-
-		if (trees & ISOMER_TREES_LIST)
-			trees += lists * ISOMER_BLOCK_WORDS;
-		r = tree_segment(&w, (struct address){ 0, d->segment[i].last }, trees);
-	}
+	for (size_t i = 0; i < d->n_segments && r == 0; i++)
+		r = tree_segment(&w, (struct address){ 0, d->segment[i].last },
+				 d->segment[i].trees);
 	if (r == 0)
 		r = tree_segment(&w, (struct address){ 0, UINT32_MAX }, 0);
-	return r < 0 ? r : tree_end(&w, NULL, ret_ports);
+	return r < 0 ? r : tree_end(&w, NULL, &ret_ports->tree);
 }

@@ -26,5 +26,5 @@ void domain_done(struct domain *d);
  */
 int domain_add_ports(struct domain *d, uint32_t last, const uint32_t *list, unsigned int n);
 
-/** Writes the lists and the port tree into the index. */
-int domain_end(struct domain *d, uint32_t *ret_ports);
+/** Writes the lists into the index, and the port tree if the header cannot hold the ports. */
+int domain_end(struct domain *d, struct isomer_index_ports *ret_ports);

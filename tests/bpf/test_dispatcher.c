@@ -15,6 +15,7 @@
 #include <cmocka.h>
 
 #include "state/cleanup.h"
+#include "support/bpf_objects.h"
 #include "support/dispatcher_fixture.h"
 #include "support/net.h"
 #include "support/netns.h"
@@ -414,6 +415,22 @@ static void new_ruleset_takes_force_at_once(void **state)
 	assert_metrics(f, OTHER, 5, 0, 0, 0);
 }
 
+/* Older kernels process more, so that the limit of a million has to be far. */
+static void verifier_processes_a_tenth_of_what_it_allows(void **state)
+{
+	CLEANUP(dispatcher_fixture_freep) struct dispatcher_fixture *f = NULL;
+	struct bpf_prog_info info;
+
+	netns_or_skip(state);
+	f = dispatcher_fixture_make(1);
+	assert_int_equal(object_program_info(dispatcher_program(f), &info), 0);
+	if (!info.verified_insns) {
+		print_message("skipped: told since Linux 5.16\n");
+		skip();
+	}
+	assert_in_range(info.verified_insns, 1, 100000);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -432,6 +449,7 @@ int main(void)
 		netns_test(reuseport_group_shares_the_traffic),
 		netns_test(counters_of_all_cpus_add_up),
 		netns_test(new_ruleset_takes_force_at_once),
+		netns_test(verifier_processes_a_tenth_of_what_it_allows),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

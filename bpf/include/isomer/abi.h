@@ -112,10 +112,11 @@ enum isomer_miss {
  *     leaf   words 0-23 six separators, words 24-30 values
  *
  * A tree reference says where the root is and how many levels of inner nodes stand above the
- * leaves. The port tree of a family (keys: ISOMER_PORT_KEY) leads to the address trees of a port:
- * to none (0), to one tree reference, or, with ISOMER_TREES_LIST, to the word at which a list of
- * tree references begins; ISOMER_TREE_LAST ends it, and a list never crosses a block's end. The
- * longest prefix of all the trees wins; the earlier tree wins a tie.
+ * leaves. The ports of a family (keys: ISOMER_PORT_KEY), a few segments in the header or a tree,
+ * lead to the address trees of a port: to none (0), to one tree reference, or, with
+ * ISOMER_TREES_LIST, to the word at which a list of tree references begins; ISOMER_TREE_LAST ends
+ * it, and a list never crosses a block's end. The longest prefix of all the trees wins; the earlier
+ * tree wins a tie.
  *
  * The values of address trees are verdicts; 0 is none.
  */
@@ -151,15 +152,27 @@ struct isomer_block {
 #define ISOMER_VERDICT_PASS(verdict) ((verdict) >> 23 & 1)
 #define ISOMER_VERDICT_RANK(verdict) ((verdict) >> 24) /* prefix length + 1; 0: no match */
 
+/* Segments of ports that the header holds by itself: enough for two ports and all ports, or for the
+ * same port of both protocols. */
+#define ISOMER_HEADER_SEGMENTS 6
+
+/** The ports of a family. */
+struct isomer_index_ports {
+	__u32 tree;                             /* reference of the port tree; 0: there is none, */
+	__u32 last[ISOMER_HEADER_SEGMENTS - 1]; /* these are separators, as in a leaf, */
+	__u32 trees[ISOMER_HEADER_SEGMENTS];    /* and these the values */
+};
+
 /** Block 0 of an index. */
 struct isomer_index_header {
 	__u32 magic;
 	__u32 schema;
 	__u32 list;     /* kernel's id of the list that this index was made from */
 	__u32 bindings; /* entries of that list that count */
-	__u32 ports[2]; /* tree reference of the port tree: IPv4, IPv6; 0: no binding */
 	__u32 blocks;   /* size of the index */
-	__u32 reserved[25];
+	struct isomer_index_ports ports[2]; /* IPv4, IPv6 */
+	/* At the end, so that `trees` may be read at any place of three bits. */
+	__u32 reserved[3];
 };
 
 _Static_assert(sizeof(struct isomer_info) == 64, "layout of info");
