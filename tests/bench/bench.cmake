@@ -36,3 +36,15 @@ target_compile_definitions(bench_udp PRIVATE
 target_link_libraries(bench_udp PRIVATE isomer_flags isomer_bench)
 add_custom_target(bench-udp COMMAND bench_udp USES_TERMINAL)
 add_dependencies(bench-udp bench_udp_server isomer-loader isomer_preload)
+
+# What a look-up costs, against the reference's algorithm: cmake --build build --target bench-lookup
+isomer_add_bpf_skeleton(rivals bench/lookup/rivals.bpf.c)
+add_executable(bench_lookup EXCLUDE_FROM_ALL
+  ${CMAKE_CURRENT_LIST_DIR}/lookup/main.c
+  ${CMAKE_CURRENT_LIST_DIR}/lookup/plot.c
+  ${CMAKE_CURRENT_LIST_DIR}/lookup/rivals.c
+  ${CMAKE_CURRENT_LIST_DIR}/lookup/run.c
+  ${CMAKE_CURRENT_LIST_DIR}/lookup/sets.c)
+target_link_libraries(bench_lookup PRIVATE isomer_flags isomer_bench isomer_test_dispatcher rivals_skel)
+add_custom_target(bench-lookup
+  COMMAND bench_lookup 7 1000000 ${PROJECT_SOURCE_DIR}/docs/lookup.svg USES_TERMINAL)
