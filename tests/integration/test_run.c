@@ -61,11 +61,11 @@ static void what_was_preloaded_before_stays(void **state)
 	struct command_result r;
 
 	(void)state;
-	r = operator_shell(
-		0,
-		"export LD_PRELOAD=${LD_PRELOAD:+$LD_PRELOAD:}libc.so.6 ISOMER_RULES=old=tcp:*:1\n"
-		"exec \"$0\" run --label foo --strict \"$0\" run -l foo env",
-		NULL);
+	r = command_run(&(struct process_options){
+		.argv = (const char *const[]){ loader_path(), "run", "--label", "foo", "--strict",
+					       loader_path(), "run", "-l", "foo", "env", NULL },
+		.env = (const char *const[]){ "LD_PRELOAD=libc.so.6", "ISOMER_RULES=old=tcp:*:1",
+					      NULL } });
 	assert_int_equal(r.status, 0);
 	assert_true(asprintf(&end, "libc.so.6:%s", preload_path()) > 0);
 	has_line(r.out, "LD_PRELOAD=", end); /* once, though run twice */
