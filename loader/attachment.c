@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "loader/answers.h"
 #include "loader/attachment_program.h"
 #include "loader/attachments.h"
 #include "loader/bpffs.h"
@@ -21,6 +22,8 @@ struct attachment {
 	const struct isomer_rules *rules;
 	const char *label;
 	struct attachment_program *program;
+	struct answers *answers; /* NULL as long as there is no UDP socket */
+	char folder[PATH_MAX];   /* empty: not attached yet */
 	struct isomer_attachment state;
 };
 
@@ -29,6 +32,7 @@ void attachment_freep(struct attachment **a)
 	if (!*a)
 		return;
 	attachment_program_freep(&(*a)->program);
+	answers_freep(&(*a)->answers);
 	free(*a);
 }
 
@@ -203,6 +207,21 @@ static int put(const struct attachment *a, const char *label, uint8_t domain, in
 	return slot >= 0;
 }
 
+/* Lets a UDP socket answer from the address that it was asked at. Returns 1 or -errno. */
+static int let_answer(struct attachment *a, int fd)
+{
+	int r = 0;
+
+	if (!a->answers) {
+		r = answers_load(&a->answers);
+		if (r == 0 && a->folder[0])
+			r = answers_attach(a->answers, a->d, a->cgroup->fd, a->folder);
+	}
+	if (r == 0)
+		r = answers_add(a->answers, fd);
+	return r < 0 ? r : 1;
+}
+
 int attachment_adopt(struct attachment *a, int fd, const struct isomer_socket *s)
 {
 	bool by_label;
@@ -211,7 +230,9 @@ int attachment_adopt(struct attachment *a, int fd, const struct isomer_socket *s
 
 	if (!label)
 		return 0;
-	if (by_label && s->protocol == IPPROTO_TCP)
+	if (s->protocol == IPPROTO_UDP)
+		r = let_answer(a, fd);
+	else if (by_label)
 		r = claim(a, fd, s);
 	if (r > 0 && s->ipv4)
 		r = done = put(a, label, AF_INET, fd, s);
@@ -254,8 +275,14 @@ int attachment_commit(struct attachment *a)
 		return r;
 	link = bpf_link_create(attachment_program_fd(a->program), a->cgroup->fd,
 			       BPF_CGROUP_SOCK_OPS, NULL);
-	r = link < 0 ? -errno : pin_all(a, folder, link);
+	r = link < 0 ? -errno : 0;
+	if (r == 0 && a->answers)
+		r = answers_attach(a->answers, a->d, a->cgroup->fd, folder);
+	if (r == 0)
+		r = pin_all(a, folder, link);
 	if (r < 0)
 		(void)bpffs_remove(folder);
+	else
+		memcpy(a->folder, folder, sizeof(folder));
 	return r;
 }

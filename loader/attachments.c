@@ -22,9 +22,10 @@
 #define FRESH "-new"
 
 static const char *const pin_names[ATTACHMENT_PINS] = {
-	[ATTACHMENT_RULES] = "rules",   [ATTACHMENT_STATE] = "state",
-	[ATTACHMENT_HOLDER] = "holder", [ATTACHMENT_PROGRAM] = "program",
-	[ATTACHMENT_LINK] = "link",
+	[ATTACHMENT_RULES] = "rules",     [ATTACHMENT_STATE] = "state",
+	[ATTACHMENT_HOLDER] = "holder",   [ATTACHMENT_PROGRAM] = "program",
+	[ATTACHMENT_NOTE] = "note",       [ATTACHMENT_ANSWER4] = "answer4",
+	[ATTACHMENT_ANSWER6] = "answer6", [ATTACHMENT_LINK] = "link",
 };
 
 /* ---- paths and pins ---- */
@@ -238,21 +239,32 @@ int attachments_repair(const struct dispatcher *d)
 	return visit_folders(d, repair, NULL);
 }
 
-int attachment_remove(const struct dispatcher *d, uint64_t cgroup)
+/* At once, and not when the kernel gets round to freeing the link. */
+static int detach(const char *folder, enum attachment_pin pin)
 {
 	CLEANUP_FD int fd = -1;
+	int r = open_pin(folder, pin, 0, &fd);
+
+	if (r < 0)
+		return r;
+	return bpf_link_detach(fd) < 0 && errno != ENOLINK ? -errno : 0;
+}
+
+int attachment_remove(const struct dispatcher *d, uint64_t cgroup)
+{
+	static const enum attachment_pin answers[] = { ATTACHMENT_NOTE, ATTACHMENT_ANSWER4,
+						       ATTACHMENT_ANSWER6 };
 	char folder[PATH_MAX];
 	int r;
 
 	r = attachment_folder(d, cgroup, folder);
 	if (r == 0)
-		r = open_pin(folder, ATTACHMENT_LINK, 0, &fd);
-	if (r < 0)
-		return r;
-	/* At once, and not when the kernel gets round to freeing the link. */
-	if (bpf_link_detach(fd) < 0 && errno != ENOLINK)
-		return -errno;
-	return bpffs_remove(folder);
+		r = detach(folder, ATTACHMENT_LINK);
+	for (size_t i = 0; r == 0 && i < sizeof(answers) / sizeof(answers[0]); i++) {
+		r = detach(folder, answers[i]);
+		r = r == -ENOENT ? 0 : r;
+	}
+	return r < 0 ? r : bpffs_remove(folder);
 }
 
 /* ---- looking ---- */

@@ -2,7 +2,7 @@
 
 # Programs and libraries that know nothing about isomer: no flags of ours, no sanitizer.
 set(guests ${CMAKE_CURRENT_BINARY_DIR}/guests)
-foreach(guest attacker carries_on cases daemon early filtered forks inherits named server small_stack threads uring wild)
+foreach(guest attacker carries_on cases daemon early echo filtered forks inherits named server small_stack threads uring wild)
   add_executable(guest_${guest} ${CMAKE_CURRENT_LIST_DIR}/guests/${guest}.c)
   list(APPEND guest_targets guest_${guest})
 endforeach()
@@ -84,6 +84,9 @@ isomer_add_test(test_run integration isomer_test_guests isomer_test_operator iso
 isomer_add_test(test_attach integration isomer_test_guests isomer_test_operator isomer_test_cgroup)
 set_tests_properties(test_attach PROPERTIES LABELS "integration;state"
   REQUIRED_FILES "${guests}/server;${guests}/static;${guests}/uring")
+isomer_add_test(test_answers integration isomer_test_guests isomer_test_operator isomer_test_cgroup)
+set_tests_properties(test_answers PROPERTIES LABELS "integration;state"
+  REQUIRED_FILES "${guests}/echo")
 isomer_add_test(test_attacks integration isomer_test_guests)
 isomer_add_test(test_strays integration isomer_test_guests isomer_test_operator)
 isomer_add_test(test_scale integration isomer_loader_core)

@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* UDP under attach: answers leave from the address that the client wrote to. */
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "integration/guest_process.h"
+#include "integration/operator.h"
+#include "integration/own_cgroup.h"
+#include "state/cleanup.h"
+#include "support/net.h"
+#include "support/netns.h"
+#include "support/process.h"
+#include "support/state_checker.h"
+
+#define PORT 4321 /* bound to "foo", for 127.0.0.0/8 */
+
+#define SERVER_PORT 8080
+
+static void route_to_this_host(const char *prefix)
+{
+	struct command_result r = command_run(&(struct process_options){
+		.argv = (const char *const[]){ "ip", "route", "add", "local", prefix, "dev", "lo",
+					       NULL } });
+
+	assert_int_equal(r.status, 0);
+	command_done(&r);
+}
+
+/* A server at @ip in a cgroup of its own, not registered. @source: as guests/echo.c has it. */
+static struct process *serve(void **state, struct own_cgroup *cg, const char *ip,
+			     const char *source)
+{
+	(void)netns_or_skip(state);
+	guest_dispatcher();
+	loader_ok("bind", "foo", "udp", "2001:db8::/64", "4321", NULL);
+	route_to_this_host("2001:db8::/64");
+	own_cgroup_make(cg);
+	return own_cgroup_start(cg, guest_path("echo"), ip, "8080", source, NULL);
+}
+
+static void over(void **state, struct own_cgroup *cg, struct process *p)
+{
+	process_stop(p, SIGTERM);
+	state_check(netns_or_skip(state));
+	own_cgroup_done(cg);
+}
+
+static void ask(int client, const char *ip)
+{
+	struct sockaddr_storage to;
+	socklen_t len = net_address(ip, PORT, &to);
+
+	assert_int_equal(sendto(client, "?", 1, 0, (struct sockaddr *)&to, len), 1);
+}
+
+/* The next answer comes from @ip, and the server's own port. */
+static void answer_is_from(int client, const char *ip)
+{
+	struct sockaddr_storage expected, from;
+	socklen_t len = sizeof(from);
+	char text[8];
+
+	(void)net_address(ip, SERVER_PORT, &expected);
+	assert_true(net_readable(client, NET_TIMEOUT_MS));
+	assert_int_equal(recvfrom(client, text, sizeof(text), 0, (struct sockaddr *)&from, &len),
+			 1);
+	if (from.ss_family == AF_INET)
+		assert_memory_equal(&from, &expected, sizeof(struct sockaddr_in));
+	else
+		assert_memory_equal(&from, &expected, sizeof(struct sockaddr_in6));
+}
+
+static void asked_at_answers_from(const char *asked, const char *answers)
+{
+	CLEANUP_FD int client = udp_bind(strchr(asked, ':') ? "::1" : "127.0.0.1", 0);
+
+	ask(client, asked);
+	answer_is_from(client, answers);
+}
+
+static void a_client_is_answered_from_where_it_asked(void **state)
+{
+	struct own_cgroup cg;
+	struct process *p = serve(state, &cg, "0.0.0.0", NULL);
+
+	loader_ok("attach", "-l", "foo", cg.path, NULL);
+	asked_at_answers_from("127.0.0.9", "127.0.0.9");
+	asked_at_answers_from("127.1.2.3", "127.1.2.3");
+	over(state, &cg, p);
+}
+
+static void so_is_one_of_ipv6_and_of_both(void **state)
+{
+	struct own_cgroup cg;
+	struct process *p = serve(state, &cg, "::", NULL);
+
+	loader_ok("attach", "-l", "foo", cg.path, NULL);
+	asked_at_answers_from("2001:db8::9", "2001:db8::9");
+	asked_at_answers_from("2001:db8::a", "2001:db8::a");
+	asked_at_answers_from("127.0.0.9", "127.0.0.9");
+	over(state, &cg, p);
+}
+
+static void the_last_datagram_decides(void **state)
+{
+	struct own_cgroup cg;
+	struct process *p = serve(state, &cg, "0.0.0.0", NULL);
+	CLEANUP_FD int client = udp_bind("127.0.0.1", 0);
+
+	loader_ok("attach", "-l", "foo", cg.path, NULL);
+	ask(client, "127.0.0.9");
+	answer_is_from(client, "127.0.0.9");
+	ask(client, "127.0.0.10");
+	answer_is_from(client, "127.0.0.10");
+	over(state, &cg, p);
+}
+
+static void a_source_of_its_own_stays(void **state)
+{
+	struct own_cgroup cg;
+	struct process *p = serve(state, &cg, "0.0.0.0", "127.0.0.7");
+
+	loader_ok("attach", "-l", "foo", cg.path, NULL);
+	asked_at_answers_from("127.0.0.9", "127.0.0.7");
+	over(state, &cg, p);
+}
+
+static void so_does_the_address_that_it_is_bound_to(void **state)
+{
+	struct own_cgroup cg;
+	struct process *p = serve(state, &cg, "127.0.0.8", NULL);
+
+	loader_ok("attach", "-l", "foo", cg.path, NULL);
+	asked_at_answers_from("127.0.0.9", "127.0.0.8");
+	over(state, &cg, p);
+}
+
+static void detached_the_kernel_chooses(void **state)
+{
+	struct own_cgroup cg;
+	struct process *p = serve(state, &cg, "0.0.0.0", NULL);
+
+	loader_ok("attach", "-l", "foo", cg.path, NULL);
+	state_check(netns_or_skip(state));
+	loader_ok("detach", cg.path, NULL);
+	asked_at_answers_from("127.0.0.9", "127.0.0.1");
+	over(state, &cg, p);
+}
+
+/* With the programs on @cg: a server in @where that is registered, but not by attach. */
+static void others_answer_as_before(void **state, const struct own_cgroup *cg,
+				    const struct own_cgroup *where, struct process *p)
+{
+	char pid[16];
+
+	loader_ok("attach", "-l", "foo", cg->path, NULL);
+	process_stop(p, SIGTERM);
+	p = own_cgroup_start(where, guest_path("echo"), "0.0.0.0", "8080", NULL);
+	snprintf(pid, sizeof(pid), "%d", (int)process_pid(p));
+	loader_ok("register-pid", pid, "foo", "udp", "0.0.0.0", "8080", NULL);
+	asked_at_answers_from("127.0.0.9", "127.0.0.1");
+	process_stop(p, SIGTERM);
+	state_check(netns_or_skip(state));
+}
+
+static void sockets_that_attach_did_not_register_are_left_alone(void **state)
+{
+	struct own_cgroup cg;
+	struct process *p = serve(state, &cg, "0.0.0.0", NULL);
+
+	others_answer_as_before(state, &cg, &cg, p);
+	own_cgroup_done(&cg);
+}
+
+static void other_cgroups_are_left_alone(void **state)
+{
+	struct own_cgroup cg, other;
+	struct process *p = serve(state, &cg, "0.0.0.0", NULL);
+
+	own_cgroup_make(&other);
+	others_answer_as_before(state, &cg, &other, p);
+	own_cgroup_done(&other);
+	own_cgroup_done(&cg);
+}
+
+static void it_lives_through_an_upgrade(void **state)
+{
+	struct own_cgroup cg;
+	struct process *p = serve(state, &cg, "0.0.0.0", NULL);
+
+	loader_ok("attach", "-l", "foo", cg.path, NULL);
+	loader_ok("upgrade", NULL);
+	asked_at_answers_from("127.0.0.9", "127.0.0.9");
+	over(state, &cg, p);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		netns_test(a_client_is_answered_from_where_it_asked),
+		netns_test(so_is_one_of_ipv6_and_of_both),
+		netns_test(the_last_datagram_decides),
+		netns_test(a_source_of_its_own_stays),
+		netns_test(so_does_the_address_that_it_is_bound_to),
+		netns_test(detached_the_kernel_chooses),
+		netns_test(sockets_that_attach_did_not_register_are_left_alone),
+		netns_test(other_cgroups_are_left_alone),
+		netns_test(it_lives_through_an_upgrade),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
