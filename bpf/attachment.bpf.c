@@ -89,7 +89,7 @@ static __always_inline int is_v6only(struct bpf_sock *sk)
 {
 	struct sock *full = (struct sock *)bpf_skc_to_tcp6_sock(sk);
 
-	return full && BPF_CORE_READ_BITFIELD_PROBED(full, __sk_common.skc_ipv6only);
+	return full && BPF_CORE_READ_BITFIELD(full, __sk_common.skc_ipv6only);
 }
 
 /* As isomer_socket_set_local() has it. */
@@ -139,10 +139,11 @@ decide(const struct isomer_attachment *s, const struct listener *l)
 #pragma clang loop unroll(disable)
 	for (__u32 i = 0; i < ISOMER_ATTACHMENT_RULES; i++) {
 		const struct isomer_attachment_rule *r;
+		__u32 key = i; /* what a helper gets the address of has no bounds any more */
 
 		if (i >= s->rules)
 			break;
-		r = bpf_map_lookup_elem(&rules, &i);
+		r = bpf_map_lookup_elem(&rules, &key);
 		if (r && matches(r, l))
 			return r;
 	}

@@ -21,7 +21,9 @@ foreach(target ${guest_targets})
 endforeach()
 
 target_link_libraries(guest_filtered PRIVATE PkgConfig::SECCOMP)
-target_link_libraries(guest_uring PRIVATE PkgConfig::URING)
+# Statically: there are kernels to be tried on that have nothing else installed.
+target_include_directories(guest_uring PRIVATE ${URING_INCLUDE_DIRS})
+target_link_libraries(guest_uring PRIVATE -l:liburing.a)
 
 # A program that no library can be preloaded into.
 add_executable(guest_static ${CMAKE_CURRENT_LIST_DIR}/guests/server.c)
