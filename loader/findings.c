@@ -11,7 +11,8 @@ static const char *const severities[] = {
 	[FINDING_BAD] = "bad",
 };
 
-static void add(struct findings *f, const struct finding *finding, const char *format, va_list args)
+__attribute__((format(printf, 3, 0))) static void
+add(struct findings *f, const struct finding *finding, const char *format, va_list args)
 {
 	struct finding *grown = reallocarray(f->entries, f->n + 1, sizeof(*grown));
 
