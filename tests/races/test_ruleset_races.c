@@ -126,7 +126,7 @@ static uint32_t find_pin(const char *path)
 {
 	const char *name = strrchr(path, '/') ? strrchr(path, '/') + 1 : path;
 	const char *dash = strchr(name, '-');
-	uint64_t id;
+	uint64_t id = 0;
 
 	explorer_check(dash && isomer_parse_number(dash + 1, strlen(dash + 1), MAPS, &id) == 0);
 	if (id == 0 || id > world()->n_maps || !map_of((uint32_t)id)->pinned)
