@@ -17,22 +17,10 @@
 #include <isomer/abi.h>
 #include <isomer/attachment.h>
 
+#include "sockets.bpf.h"
+
 #define AF_INET  2
 #define AF_INET6 10
-
-/* The dispatcher's. */
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
-	__uint(max_entries, ISOMER_DESTINATIONS_DEFAULT);
-	__type(key, __u32);
-	__array(
-		values, struct {
-			__uint(type, BPF_MAP_TYPE_SOCKMAP);
-			__uint(max_entries, ISOMER_SLOTS);
-			__type(key, __u32);
-			__type(value, __u64);
-		});
-} sockets SEC(".maps");
 
 /* Written by the loader before the program is attached. */
 struct {

@@ -9,6 +9,8 @@
 
 #include <isomer/abi.h>
 
+#include "sockets.bpf.h"
+
 /* The index in force. Written by the loader, one update for each change of the bindings; read by
  * the dispatcher. BPF_F_INNER_MAP lets every index have the size that it needs. */
 struct {
@@ -26,21 +28,6 @@ struct {
 			__uint(value_size, sizeof(struct isomer_block));
 		});
 } ruleset SEC(".maps");
-
-/* Id of a destination -> its slots. The loader puts the slots here and gives them to their user,
- * who puts sockets into them; read by the dispatcher. The loader sets max_entries. */
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
-	__uint(max_entries, ISOMER_DESTINATIONS_DEFAULT);
-	__type(key, __u32);
-	__array(
-		values, struct {
-			__uint(type, BPF_MAP_TYPE_SOCKMAP);
-			__uint(max_entries, ISOMER_SLOTS);
-			__type(key, __u32);
-			__type(value, __u64);
-		});
-} sockets SEC(".maps");
 
 /* Id of a destination -> its counters. Written by the dispatcher, set to 0 by the loader when an
  * id is given again; read by the loader, which sets max_entries. */

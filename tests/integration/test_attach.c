@@ -89,6 +89,19 @@ static void a_static_program_is_registered(void **state)
 	guest_refused("127.0.0.9", 4321);
 }
 
+/* A library would not see that call. */
+static void listening_past_libc_is_registered(void **state)
+{
+	struct own_cgroup cg;
+	struct process *p;
+
+	attached(state, &cg);
+	p = own_cgroup_start(&cg, guest_path("server"), "--raw", "tcp,127.0.0.1,8080", NULL);
+	guest_serves("127.0.0.9", 4321, "guest");
+	counts_are(1, 0, 0, 0);
+	over(state, &cg, p);
+}
+
 static void listening_by_io_uring_is_registered(void **state)
 {
 	struct own_cgroup cg;
@@ -412,6 +425,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		netns_test(a_static_program_is_registered),
+		netns_test(listening_past_libc_is_registered),
 		netns_test(listening_by_io_uring_is_registered),
 		netns_test(each_family_has_its_own_socket),
 		netns_test(what_listens_already_is_adopted),

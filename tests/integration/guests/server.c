@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* server [--name NAME] [--fd0] [--other-netns] [--seccomp] [--no-proc] [--bare-proc]
- * [--title] SOCKET…
+ * [--title] [--raw] SOCKET…
  *
  * Opens the sockets, prints what came of it, then "ready", and serves: greets TCP clients with its
  * name, prints what UDP clients send.
@@ -14,6 +14,7 @@
  *                the return from it
  * --seccomp      bpf() kills the process
  * --no-proc      /proc is empty
+ * --raw          listens by a system call of its own, past libc
  * --title        writes over its environment, as programs do to show a title
  * --bare-proc    of /proc there is thread-self/status alone
  */
@@ -44,7 +45,7 @@ struct spec {
 };
 
 static const char *name = "guest";
-static bool other_netns;
+static bool other_netns, raw;
 static int home_netns = -1;
 static struct pollfd sockets[SOCKETS_MAX];
 static bool is_udp[SOCKETS_MAX];
@@ -138,7 +139,7 @@ static void spec_open(const struct spec *s)
 	print_result(s, fd, "bind", r);
 	for (int i = 0; r == 0 && !udp && i < 1 + s->again; i++) {
 		errno = GUEST_ERRNO;
-		r = listen(fd, 16);
+		r = raw ? (int)syscall(SYS_listen, fd, 16) : listen(fd, 16);
 		print_result(s, fd, "listen", r);
 	}
 	if (s->close) {
@@ -222,6 +223,8 @@ static bool option(const char *text)
 		close(0);
 	else if (!strcmp(text, "--other-netns"))
 		other_netns = true;
+	else if (!strcmp(text, "--raw"))
+		raw = true;
 	else if (!strcmp(text, "--seccomp"))
 		kill_on_bpf();
 	else if (!strcmp(text, "--title"))
