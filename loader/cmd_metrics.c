@@ -36,6 +36,8 @@ struct collection {
 	struct dispatcher d;
 	struct snapshot snapshot;
 	struct overview overview;
+	struct reload_record record;
+	const struct reload_record *reloads; /* NULL: no file is watched */
 };
 
 static void collection_done(struct collection *c)
@@ -54,7 +56,11 @@ static int collect(const struct context *ctx, struct collection *ret)
 	r = snapshot_take(ctx->bpffs, &ctx->netns, &ret->d, &ret->snapshot);
 	if (r == 0)
 		r = overview_read(&ret->d, &ret->snapshot, NULL, &ret->overview);
-	return r;
+	if (r < 0)
+		return r;
+	r = reload_record_read(&ret->d, &ret->record);
+	ret->reloads = r == 0 ? &ret->record : NULL;
+	return r == -ENOENT ? 0 : r;
 }
 
 static void write_page(FILE *out, void *arg)
@@ -69,7 +75,8 @@ static void write_page(FILE *out, void *arg)
 	if (r < 0 && r != collector->last)
 		(void)command_say_cannot_open(collector->ctx, r, 0);
 	collector->last = r;
-	exposition_write(out, r < 0 ? NULL : &c.overview, collector->errors);
+	exposition_write(out, r < 0 ? NULL : &c.overview, r < 0 ? NULL : c.reloads,
+			 collector->errors);
 }
 
 static int run_once(const struct context *ctx)
@@ -82,7 +89,7 @@ static int run_once(const struct context *ctx)
 	if (r < 0)
 		return command_say_cannot_open(ctx, r, 0);
 	if (!ctx->json) {
-		exposition_write(stdout, &c.overview, 0);
+		exposition_write(stdout, &c.overview, c.reloads, 0);
 		return command_finish();
 	}
 
@@ -90,6 +97,7 @@ static int run_once(const struct context *ctx)
 	if (!j)
 		return log_failure(-ENOMEM, "cannot print the metrics: %m");
 	overview_json(&c.overview, j);
+	reload_record_json(c.reloads, j);
 	return command_finish_json(j);
 }
 

@@ -79,12 +79,33 @@ static void write_errors(FILE *out, const struct overview *o)
 	}
 }
 
-void exposition_write(FILE *out, const struct overview *o, uint64_t errors)
+static void write_reloads(FILE *out, const struct reload_record *reloads)
+{
+	heading(out, "isomer_bindings_file_reloads_total", "counter",
+		"The number of times the watched file of bindings was to be put in force, by result.");
+	fprintf(out, "isomer_bindings_file_reloads_total{result=\"applied\"} %" PRIu64 "\n",
+		reloads->applied);
+	fprintf(out, "isomer_bindings_file_reloads_total{result=\"failed\"} %" PRIu64 "\n",
+		reloads->failed);
+	heading(out, "isomer_bindings_file_last_reload_successful", "gauge",
+		"Whether or not the watched file of bindings, as it is now, is in force.");
+	fprintf(out, "isomer_bindings_file_last_reload_successful %" PRIu64 "\n",
+		reloads->successful);
+	heading(out, "isomer_bindings_file_last_success_timestamp_seconds", "gauge",
+		"When the watched file of bindings was last put in force.");
+	fprintf(out, "isomer_bindings_file_last_success_timestamp_seconds %" PRIu64 "\n",
+		reloads->applied_at);
+}
+
+void exposition_write(FILE *out, const struct overview *o, const struct reload_record *reloads,
+		      uint64_t errors)
 {
 	for (size_t i = 0; o && i < sizeof(families) / sizeof(families[0]); i++)
 		write_family(out, &families[i], o);
 	if (o)
 		write_errors(out, o);
+	if (reloads)
+		write_reloads(out, reloads);
 
 	heading(out, "isomer_collection_errors_total", "counter",
 		"The number of times metrics collection encountered an error.");

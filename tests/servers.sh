@@ -12,7 +12,7 @@ set -euo pipefail
 
 # The servers, and the packages that belong to them: always unpacked, installed or not, as they
 # look for each other by relative links.
-servers_packages=(nginx nginx-common redis-server redis-tools prometheus dnss)
+servers_packages=(nginx nginx-common redis-server redis-tools prometheus dnss etcd-server etcd-client)
 
 # servers_status FILE: the machine's package status as if the servers were not installed, so that
 # apt works out which of their dependencies are missing here.

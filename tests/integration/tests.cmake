@@ -75,6 +75,7 @@ add_library(isomer_test_operator STATIC ${CMAKE_CURRENT_LIST_DIR}/operator.c)
 target_link_libraries(isomer_test_operator PUBLIC isomer_test_servers PRIVATE isomer_flags)
 
 isomer_add_test(test_load_bindings integration isomer_test_operator Threads::Threads)
+isomer_add_test(test_watch integration isomer_test_operator)
 isomer_add_test(test_register integration isomer_test_operator)
 isomer_add_test(test_metrics integration isomer_test_operator)
 isomer_add_test(test_doctor integration isomer_test_operator)

@@ -181,6 +181,7 @@ static bool is_known_pin(const char *name)
 		ISOMER_PIN_INFO,    ISOMER_PIN_PROGRAM, ISOMER_PIN_LINK,   ISOMER_PIN_RULESET,
 		ISOMER_PIN_SOCKETS, ISOMER_PIN_METRICS, ISOMER_DIR_LABELS, ISOMER_PIN_DESTINATIONS,
 		ISOMER_DIR_LOCK,    "staging",          "vacant",          "attachments",
+		"reloads",
 	};
 
 	for (size_t i = 0; i < sizeof(known) / sizeof(*known); i++)

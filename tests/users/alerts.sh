@@ -18,12 +18,17 @@ command -v promtool >/dev/null || {
 }
 
 # shellcheck disable=SC2016 # another shell's variables
-# served: names of counters, of a dispatcher with one label.
+# served: names of counters, of a dispatcher with one label and a file of bindings that is watched.
 served() {
+	mkfifo "$tmp/ready"
+	echo '{"bindings": [{"label": "web", "prefix": "192.0.2.1", "port": 80}]}' >"$tmp/bindings"
 	unshare --net --mount --propagation private sh -eu -c 'mount -t bpf bpf /sys/fs/bpf
 		"$0" load >&2
-		"$0" bind web tcp 192.0.2.1 80 >&2
-		"$0" metrics --once' "$loader" | grep -oE '^isomer_[a-z_]+' | LC_ALL=C sort -u
+		"$0" load-bindings --watch "$1/bindings" >"$1/ready" &
+		sed -n "/^Watching/q" "$1/ready" # until it is in force
+		"$0" metrics --once
+		kill $!
+		wait $!' "$loader" "$tmp" | grep -oE '^isomer_[a-z_]+' | LC_ALL=C sort -u
 }
 
 promtool check rules "$rules"
