@@ -66,7 +66,7 @@ static const struct {
 	{ { "bindings" }, BINDING_KEYS },
 	{ { "bindings", "--label", "foo" }, BINDING_KEYS },
 	{ { "status" }, BINDING_KEYS " " OVERVIEW_KEYS " attachments unregistered" },
-	{ { "metrics", "--once" }, OVERVIEW_KEYS },
+	{ { "metrics", "--once" }, OVERVIEW_KEYS " watched_file" },
 	{ { "explain", "tcp", "127.1.2.3", "80" },
 	  "outcome binding binding.text binding.label binding.miss beats beats[].text "
 	  "beats[].label beats[].miss beats[].beaten_because destination id slots slots[].slot "
