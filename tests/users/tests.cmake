@@ -26,3 +26,8 @@ add_test(NAME alerts_fire_when_they_should
           ${CMAKE_CURRENT_LIST_DIR}/alerts.yml)
 set_tests_properties(alerts_fire_when_they_should
   PROPERTIES LABELS integration SKIP_RETURN_CODE 77)
+add_test(NAME a_fleet_follows_etcd
+  COMMAND ${CMAKE_CURRENT_LIST_DIR}/etcd.sh $<TARGET_FILE:isomer-loader>
+          ${PROJECT_SOURCE_DIR}/example/etcd/isomer-from-etcd.sh)
+set_tests_properties(a_fleet_follows_etcd
+  PROPERTIES LABELS integration SKIP_RETURN_CODE 77 TIMEOUT 120)
