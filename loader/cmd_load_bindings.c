@@ -1,18 +1,16 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <netinet/in.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/signalfd.h>
 #include <unistd.h>
 
 #include "loader/bindings_file.h"
 #include "loader/caps.h"
 #include "loader/command.h"
+#include "loader/end_signals.h"
 #include "loader/file_watch.h"
 #include "loader/labels.h"
 #include "loader/log.h"
@@ -230,24 +228,6 @@ static int apply(const struct context *ctx, const char *path, bool dry_run)
 }
 
 /* ---- watching ---- */
-
-/* A descriptor to be read from when the program is to end. */
-static int end_signals(int *ret_fd)
-{
-	sigset_t end;
-	int fd;
-
-	sigemptyset(&end);
-	sigaddset(&end, SIGINT);
-	sigaddset(&end, SIGTERM);
-	if (sigprocmask(SIG_BLOCK, &end, NULL) < 0)
-		return -errno;
-	fd = signalfd(-1, &end, SFD_CLOEXEC);
-	if (fd < 0)
-		return -errno;
-	*ret_fd = fd;
-	return 0;
-}
 
 static void tell(const struct context *ctx, const char *path, int r)
 {

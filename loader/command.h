@@ -47,7 +47,7 @@ struct command {
 extern const struct command cmd_version, cmd_status, cmd_explain, cmd_load, cmd_unload, cmd_upgrade,
 	cmd_bindings, cmd_bind, cmd_unbind, cmd_load_bindings, cmd_metrics, cmd_register,
 	cmd_register_pid, cmd_attach, cmd_detach, cmd_registrar, cmd_run, cmd_unregister, cmd_grant,
-	cmd_revoke, cmd_doctor;
+	cmd_revoke, cmd_doctor, cmd_top;
 
 /** Says that the user is not allowed to do it, and which capabilities are missing. Returns
  * EXIT_FAILURE. */

@@ -144,6 +144,15 @@ void json_number(struct json *j, const char *key, uint64_t value)
 	keep(j, yajl_gen_number(j->gen, text, strlen(text)));
 }
 
+void json_real(struct json *j, const char *key, double value)
+{
+	char text[64];
+
+	key_of(j, key);
+	snprintf(text, sizeof(text), "%.1f", value);
+	keep(j, yajl_gen_number(j->gen, text, strlen(text)));
+}
+
 void json_boolean(struct json *j, const char *key, bool value)
 {
 	key_of(j, key);

@@ -21,4 +21,5 @@ void json_close_object(struct json *j);
 void json_close_array(struct json *j);
 void json_text(struct json *j, const char *key, const char *value); /* NULL: null */
 void json_number(struct json *j, const char *key, uint64_t value);
+void json_real(struct json *j, const char *key, double value); /* one decimal */
 void json_boolean(struct json *j, const char *key, bool value);

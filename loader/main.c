@@ -17,7 +17,7 @@ static const struct command *const commands[] = {
 	&cmd_load,       &cmd_unload, &cmd_upgrade, &cmd_bind,    &cmd_unbind,   &cmd_load_bindings,
 	&cmd_bindings,   &cmd_status, &cmd_explain, &cmd_metrics, &cmd_register, &cmd_register_pid,
 	&cmd_unregister, &cmd_grant,  &cmd_revoke,  &cmd_attach,  &cmd_detach,   &cmd_registrar,
-	&cmd_run,        &cmd_doctor, &cmd_version,
+	&cmd_run,        &cmd_doctor, &cmd_top,     &cmd_version,
 };
 
 #define N_COMMANDS (sizeof(commands) / sizeof(commands[0]))

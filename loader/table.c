@@ -9,7 +9,7 @@ void table_text(char ret[TABLE_CELL_SIZE], const char *text)
 	snprintf(ret, TABLE_CELL_SIZE, "%s", text);
 }
 
-void table_print(const struct table *t)
+void table_write(const struct table *t, FILE *out)
 {
 	int width[TABLE_COLUMNS_MAX];
 	char text[TABLE_CELL_SIZE];
@@ -24,13 +24,18 @@ void table_print(const struct table *t)
 	}
 
 	for (size_t column = 0; column < t->columns; column++)
-		printf(" %*s", width[column], t->headings[column]);
-	putchar('\n');
+		fprintf(out, " %*s", width[column], t->headings[column]);
+	fputc('\n', out);
 	for (size_t row = 0; row < t->rows; row++) {
 		for (size_t column = 0; column < t->columns; column++) {
 			t->cell(row, column, t->arg, text);
-			printf(" %*s", width[column], text);
+			fprintf(out, " %*s", width[column], text);
 		}
-		putchar('\n');
+		fputc('\n', out);
 	}
+}
+
+void table_print(const struct table *t)
+{
+	table_write(t, stdout);
 }

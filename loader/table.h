@@ -3,6 +3,7 @@
 #pragma once
 
 #include <stddef.h>
+#include <stdio.h>
 
 #define TABLE_COLUMNS_MAX 8
 #define TABLE_CELL_SIZE   512 /* a label, the longest text of a cell, fits */
@@ -19,5 +20,8 @@ struct table {
 /** Writes @text into a cell. */
 void table_text(char ret[TABLE_CELL_SIZE], const char *text);
 
-/** Prints it to stdout. */
+/** Prints it; errors stay with the stream. */
+void table_write(const struct table *t, FILE *out);
+
+/** The same, to stdout. */
 void table_print(const struct table *t);

@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* top: rates are those of the traffic, and a terminal gets a table that it is rid of at the end. */
+#include <errno.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "integration/operator.h"
+#include "state/cleanup.h"
+#include "support/net.h"
+#include "support/netns.h"
+
+/* Runs a program in a terminal of 120 columns, of the kind that $TERM is to say; sends what follows
+ * "=>" once the text before it was shown, and prints how it ended. */
+#define IN_A_TERMINAL                                                                              \
+	"exec python3 - \"$@\" <<'EOF'\n"                                                          \
+	"import fcntl, os, pty, signal, struct, sys, termios\n"                                    \
+	"term, text, action = sys.argv[1:4]\n"                                                     \
+	"pid, fd = pty.fork()\n"                                                                   \
+	"if pid == 0:\n"                                                                           \
+	"    fcntl.ioctl(1, termios.TIOCSWINSZ, struct.pack('HHHH', 24, 120, 0, 0))\n"             \
+	"    os.environ['TERM'] = term\n"                                                          \
+	"    os.execvp(sys.argv[4], sys.argv[4:])\n"                                               \
+	"seen = b''\n"                                                                             \
+	"try:\n"                                                                                   \
+	"    while chunk := os.read(fd, 4096):\n"                                                  \
+	"        seen += chunk\n"                                                                  \
+	"        if text and text.encode() in seen:\n"                                             \
+	"            text = ''\n"                                                                  \
+	"            if action.startswith('SIG'):\n"                                               \
+	"                os.kill(pid, getattr(signal, action))\n"                                  \
+	"            else:\n"                                                                      \
+	"                os.write(fd, action.encode())\n"                                          \
+	"except OSError:\n"                                                                        \
+	"    pass\n"                                                                               \
+	"status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])\n"                              \
+	"print('shown' if not text else 'not shown', 'ended with', status)\n"                      \
+	"print('left' if b'\\x1b[?1049l' in seen else 'stays')\n"                                  \
+	"print(seen.decode(errors='replace').strip().splitlines()[-1])\n"                          \
+	"EOF\n"
+
+static void printed_is(const char *expression, const char *expected)
+{
+	struct command_result r = loader("top", "--json", NULL);
+
+	assert_int_equal(r.status, 0);
+	operator_json_is(r.out, expression, expected);
+	command_done(&r);
+}
+
+static int register_web(void)
+{
+	int listener = tcp_listen("127.0.0.1", 7000);
+	char pid[16];
+
+	assert_return_code(listener, -listener);
+	snprintf(pid, sizeof(pid), "%d", (int)getpid());
+	loader_ok(OPERATOR_LOAD, NULL);
+	loader_ok("bind", "web", "tcp", "127.1.0.0/16", "80", NULL);
+	loader_ok("bind", "empty", "tcp", "127.2.0.0/16", "80", NULL);
+	loader_ok("register-pid", pid, "web", "tcp", "127.0.0.1", "7000", NULL);
+	return listener;
+}
+
+/* Connects all the time until the program has printed something. */
+static void connect_until_printed(struct process *p, int listener)
+{
+	while (!*process_stdout(p)) {
+		CLEANUP_FD int client = tcp_connect("127.1.2.3", 80), accepted = -1;
+
+		assert_return_code(client, -client);
+		accepted = tcp_accept(listener);
+		assert_return_code(accepted, -accepted);
+		assert_int_equal(tcp_connect("127.2.0.1", 80), -ECONNREFUSED);
+	}
+}
+
+static void rates_are_those_of_the_traffic(void **state)
+{
+	const char *argv[] = { loader_path(), "top", "--json", NULL };
+	CLEANUP_FD int listener = -1;
+	CLEANUP_FREE char *document = NULL;
+	struct process *p;
+
+	(void)netns_or_skip(state);
+	listener = register_web();
+	p = process_start(&(struct process_options){ .argv = argv });
+	connect_until_printed(p, listener);
+	assert_int_equal(process_wait(p), 0);
+	document = strdup(process_stdout(p));
+	process_stop(p, 0);
+	operator_json_is(
+		document,
+		"[(v['label'], v['per_second']['lookups'] > 0, v['per_second']['misses'] > 0,"
+		" v['per_second']['errors']) for v in sorted(d['labels'], key=str)]",
+		"[('empty', True, True, 0.0), ('web', True, False, 0.0)]");
+}
+
+static void traffic_of_before_does_not_count(void **state)
+{
+	CLEANUP_FD int listener = -1, client = -1;
+
+	(void)netns_or_skip(state);
+	listener = register_web();
+	client = tcp_connect("127.1.2.3", 80);
+	assert_return_code(client, -client);
+	printed_is("[v['per_second']['lookups'] for v in d['labels']]", "[0.0, 0.0]");
+}
+
+static void sockets_and_their_owners_are_named(void **state)
+{
+	CLEANUP_FD int listener = -1;
+	char expected[64];
+
+	(void)netns_or_skip(state);
+	listener = register_web();
+	snprintf(expected, sizeof(expected), "[('empty', 0, []), ('web', 1, [%d])]", (int)getpid());
+	printed_is(
+		"[(v['label'], v['sockets'], [o['pid'] for o in v['owners']]) for v in d['labels']]",
+		expected);
+}
+
+/* One socket, in the slots of both families. */
+static void a_dual_stack_socket_is_one(void **state)
+{
+	CLEANUP_FD int listener = -1;
+	char pid[16];
+
+	(void)netns_or_skip(state);
+	listener = tcp_listen_dual(7000);
+	assert_return_code(listener, -listener);
+	snprintf(pid, sizeof(pid), "%d", (int)getpid());
+	loader_ok(OPERATOR_LOAD, NULL);
+	loader_ok("bind", "web", "tcp", "127.1.0.0/16", "80", NULL);
+	loader_ok("bind", "web", "tcp", "fd00::/8", "80", NULL);
+	loader_ok("register-pid", pid, "web", "tcp", "::", "7000", NULL);
+	printed_is("[(v['sockets'], len(v['owners'])) for v in d['labels']]", "[(1, 1)]");
+}
+
+static void once_prints_a_table(void **state)
+{
+	CLEANUP_FD int listener = -1;
+	struct command_result r;
+
+	(void)netns_or_skip(state);
+	listener = register_web();
+	r = loader("top", "--once", NULL);
+	assert_non_null(strstr(r.out, " label lookups/s misses/s errors/s sockets"));
+	assert_non_null(strstr(r.out, " empty       0.0      0.0      0.0       0"));
+	assert_non_null(strstr(r.out, "   web       0.0      0.0      0.0       1"));
+	operator_said(&r, 0, NULL);
+}
+
+static void without_a_terminal_it_says_so(void **state)
+{
+	struct command_result r;
+
+	(void)netns_or_skip(state);
+	r = loader("top", "--once", NULL);
+	operator_printed(&r, 1, "", "no dispatcher is loaded");
+	loader_ok(OPERATOR_LOAD, NULL);
+	r = loader("top", NULL);
+	operator_printed(&r, 2, "", "top needs a terminal, or --once");
+	r = loader("top", "--once", "--interval", "0", NULL);
+	operator_printed(&r, 2, "", "--interval");
+	r = operator_shell(0, IN_A_TERMINAL, "no-such-terminal", "never", "", loader_path(), "top",
+			   NULL);
+	assert_non_null(strstr(r.out, "not shown ended with 1\n"));
+	assert_non_null(strstr(r.out, "this terminal is not known (TERM is 'no-such-terminal')"));
+	operator_said(&r, 0, NULL);
+}
+
+static void check_terminal(const char *action)
+{
+	struct command_result r = operator_shell(0, IN_A_TERMINAL, "xterm", "web", action,
+						 loader_path(), "top", NULL);
+
+	if (!strstr(r.out, "shown ended with 0\n") || strstr(r.out, "not shown"))
+		fail_msg("%s: %s%s", action, r.out, r.err);
+	assert_non_null(strstr(r.out, "\nleft\n"));
+	operator_said(&r, 0, NULL);
+}
+
+static void a_terminal_shows_the_labels_until_it_is_to_end(void **state)
+{
+	CLEANUP_FD int listener = -1;
+
+	(void)netns_or_skip(state);
+	listener = register_web();
+	check_terminal("q");
+	check_terminal("SIGINT");
+	check_terminal("SIGTERM");
+	check_terminal("xq"); /* another key does nothing */
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		netns_test(rates_are_those_of_the_traffic),
+		netns_test(traffic_of_before_does_not_count),
+		netns_test(sockets_and_their_owners_are_named),
+		netns_test(a_dual_stack_socket_is_one),
+		netns_test(once_prints_a_table),
+		netns_test(without_a_terminal_it_says_so),
+		netns_test(a_terminal_shows_the_labels_until_it_is_to_end),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
