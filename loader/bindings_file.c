@@ -13,6 +13,7 @@
 #include <unistd.h>
 #include <yajl/yajl_parse.h>
 
+#include "loader/progress.h"
 #include "state/cleanup.h"
 #include "state/label.h"
 #include "state/parse.h"
@@ -433,12 +434,14 @@ static int parse(int fd, struct reader *rd)
 	CLEANUP(yajl_freep) yajl_handle handle = yajl_alloc(&callbacks, &memory, rd);
 	CLEANUP_FREE unsigned char *chunk = malloc(CHUNK);
 	yajl_status status = yajl_status_ok;
-	size_t line = 1;
+	size_t line = 1, total = 0;
 	ssize_t n;
 
 	if (!handle || !chunk)
 		return -ENOMEM;
 	while ((n = read(fd, chunk, CHUNK)) > 0) {
+		total += (size_t)n;
+		progress_bytes("reading bindings", total);
 		status = yajl_parse(handle, chunk, (size_t)n);
 		if (status != yajl_status_ok) {
 			size_t consumed = yajl_get_bytes_consumed(handle);
@@ -505,6 +508,7 @@ int bindings_file_read(int fd, struct bindings_file *ret, char ret_error[BINDING
 	int r;
 
 	r = parse_or_fail(fd, &rd);
+	progress_clear();
 	if (r == 0)
 		r = check_duplicates(&rd);
 	tdestroy(rd.label_tree, free); /* the names are the file's */

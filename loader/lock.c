@@ -11,38 +11,10 @@
 #include <sys/sysmacros.h>
 #include <sys/time.h>
 
+#include "loader/progress.h"
 #include "state/cleanup.h"
 
 unsigned lock_wait_seconds = LOCK_WAIT_SECONDS;
-
-static void on_alarm(int signal)
-{
-	(void)signal; /* exists to interrupt flock() */
-}
-
-/* The kernel wakes waiters in order, which a loop of attempts would not. The timer repeats, so
- * that a signal that comes just before the call cannot leave it waiting for ever. */
-static int flock_timed(int fd, unsigned seconds)
-{
-	struct sigaction action = { .sa_handler = on_alarm }, old_action;
-	struct itimerval timer = { { 0, 100000 }, { (time_t)seconds, 0 } }, off = { 0 };
-	int r;
-
-	if (flock(fd, LOCK_EX | LOCK_NB) == 0)
-		return 0;
-	if (errno != EWOULDBLOCK)
-		return -errno;
-	if (seconds == 0)
-		return -ETIMEDOUT;
-
-	sigaction(SIGALRM, &action, &old_action);
-	setitimer(ITIMER_REAL, &timer, NULL);
-	r = flock(fd, LOCK_EX) < 0 ? -errno : 0;
-	setitimer(ITIMER_REAL, &off, NULL);
-	sigaction(SIGALRM, &old_action, NULL);
-
-	return r == -EINTR ? -ETIMEDOUT : r;
-}
 
 /* /proc/locks: "1: FLOCK  ADVISORY  WRITE 1234 00:2a:5678 0 EOF", waiters have "->". */
 static pid_t find_holder(int fd)
@@ -70,6 +42,38 @@ static pid_t find_holder(int fd)
 	}
 	fclose(locks);
 	return found;
+}
+
+static void on_alarm(int signal)
+{
+	(void)signal; /* exists to interrupt flock() */
+}
+
+/* The kernel wakes waiters in order, which a loop of attempts would not. The timer repeats, so
+ * that a signal that comes just before the call cannot leave it waiting for ever. */
+static int flock_timed(int fd, unsigned seconds)
+{
+	struct sigaction action = { .sa_handler = on_alarm }, old_action;
+	struct itimerval timer = { { 0, 100000 }, { (time_t)seconds, 0 } }, off = { 0 };
+	int r;
+
+	if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+		return 0;
+	if (errno != EWOULDBLOCK)
+		return -errno;
+	if (seconds == 0)
+		return -ETIMEDOUT;
+	if (progress_is_shown())
+		progress_wait("waiting for another isomer-loader (pid %d)", (int)find_holder(fd));
+
+	sigaction(SIGALRM, &action, &old_action);
+	setitimer(ITIMER_REAL, &timer, NULL);
+	r = flock(fd, LOCK_EX) < 0 ? -errno : 0;
+	setitimer(ITIMER_REAL, &off, NULL);
+	sigaction(SIGALRM, &old_action, NULL);
+	progress_clear();
+
+	return r == -EINTR ? -ETIMEDOUT : r;
 }
 
 /* Is @fd still what is at @path? Whoever waits for the lock of a folder may get it when the folder

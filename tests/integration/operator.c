@@ -41,19 +41,64 @@ struct command_result operator_load_bindings(const char *option, const void *byt
 	return command_run(&(struct process_options){ .argv = argv, .pass_fd = fd });
 }
 
+/* Adds the arguments behind those that are there. */
+static void add_arguments(const char *argv[ARGS_MAX], va_list ap)
+{
+	size_t n = 0;
+
+	while (argv[n])
+		n++;
+	for (const char *arg = va_arg(ap, const char *); arg; arg = va_arg(ap, const char *)) {
+		assert_in_range(n, 0, ARGS_MAX - 2);
+		argv[n++] = arg;
+	}
+}
+
 struct command_result operator_shell(int file, const char *script, ...)
 {
 	const char *argv[ARGS_MAX] = { "/bin/sh", "-c", script, loader_path() };
-	size_t n = 4;
 	va_list ap;
 
 	va_start(ap, script);
-	for (const char *arg = va_arg(ap, const char *); arg; arg = va_arg(ap, const char *)) {
-		assert_in_range(n, 4, ARGS_MAX - 2);
-		argv[n++] = arg;
-	}
+	add_arguments(argv, ap);
 	va_end(ap);
 	return command_run(&(struct process_options){ .argv = argv, .pass_fd = file });
+}
+
+static const char terminal_script[] =
+	"import fcntl, os, pty, signal, struct, sys, termios\n"
+	"term, text, action = sys.argv[1:4]\n"
+	"pid, fd = pty.fork()\n"
+	"if pid == 0:\n"
+	"    fcntl.ioctl(1, termios.TIOCSWINSZ, struct.pack('HHHH', 24, 120, 0, 0))\n"
+	"    os.environ['TERM'] = term\n"
+	"    os.execvp(sys.argv[4], sys.argv[4:])\n"
+	"seen = b''\n"
+	"try:\n"
+	"    while chunk := os.read(fd, 4096):\n"
+	"        seen += chunk\n"
+	"        if text and text.encode() in seen:\n"
+	"            text = ''\n"
+	"            if action.startswith('SIG'):\n"
+	"                os.kill(pid, getattr(signal, action))\n"
+	"            else:\n"
+	"                os.write(fd, action.encode())\n"
+	"except OSError:\n" /* the program has ended */
+	"    pass\n"
+	"status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])\n"
+	"print('not shown' if text else 'shown', 'ended with', status)\n"
+	"print(seen.decode(errors='replace'))\n";
+
+struct command_result operator_in_terminal(const char *term, const char *text, const char *action,
+					   ...)
+{
+	const char *argv[ARGS_MAX] = { server_python(), "-c", terminal_script, term, text, action };
+	va_list ap;
+
+	va_start(ap, action);
+	add_arguments(argv, ap);
+	va_end(ap);
+	return command_run(&(struct process_options){ .argv = argv });
 }
 
 /* ---- judging ---- */

@@ -24,6 +24,16 @@ struct command_result operator_load_bindings(const char *option, const void *byt
  * descriptor that becomes OPERATOR_FILE, or 0. */
 struct command_result operator_shell(int file, const char *script, ...) __attribute__((sentinel));
 
+/**
+ * Runs the program, up to a NULL, in a terminal of the kind @term. Once it has shown @text, types
+ * @action, or sends it that signal ("SIGINT").
+ *
+ * Prints "shown" or "not shown" and the exit status as Python has it ("shown ended with 0"); below
+ * it all that came to the terminal.
+ */
+struct command_result operator_in_terminal(const char *term, const char *text, const char *action,
+					   ...) __attribute__((sentinel));
+
 /** Fails the test unless a command has ended with @status and printed one line on stderr, with
  * @text in it; or nothing there if @text is NULL. Frees the result. */
 void operator_said(struct command_result *r, int status, const char *text);

@@ -77,6 +77,7 @@ target_link_libraries(isomer_test_operator PUBLIC isomer_test_servers PRIVATE is
 isomer_add_test(test_load_bindings integration isomer_test_operator Threads::Threads)
 isomer_add_test(test_watch integration isomer_test_operator)
 isomer_add_test(test_top integration isomer_test_operator)
+isomer_add_test(test_progress integration isomer_test_operator)
 isomer_add_test(test_register integration isomer_test_operator)
 isomer_add_test(test_metrics integration isomer_test_operator)
 isomer_add_test(test_doctor integration isomer_test_operator)
