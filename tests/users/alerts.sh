@@ -1,13 +1,13 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# The alert rules of the example, by Prometheus' own tool; and that they ask for counters that
-# isomer-loader serves.
+# The alert rules and the dashboard of the examples, by Prometheus' own tool; and that they ask for
+# counters that isomer-loader serves.
 #
-# usage: tests/users/alerts.sh LOADER RULES CASES
+# usage: tests/users/alerts.sh LOADER RULES CASES DASHBOARD
 set -euo pipefail
 
-loader=$1 rules=$2 cases=$3
+loader=$1 rules=$2 cases=$3 dashboard=$4
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
 
@@ -31,12 +31,23 @@ served() {
 		wait $!' "$loader" "$tmp" | grep -oE '^isomer_[a-z_]+' | LC_ALL=C sort -u
 }
 
+# known FILE: asks for nothing else.
+known() {
+	local unknown
+
+	unknown=$(grep -oE '\bisomer_[a-z_]+' "$1" | LC_ALL=C sort -u |
+		LC_ALL=C comm -23 - "$tmp/served")
+	[[ -z $unknown ]] || {
+		echo "$1 asks for what is not served: $unknown"
+		exit 1
+	}
+}
+
+served >"$tmp/served"
 promtool check rules "$rules"
 sed "s|RULES|$rules|" "$cases" >"$tmp/cases.yml"
 promtool test rules "$tmp/cases.yml"
-served >"$tmp/served"
-unknown=$(grep -oE '\bisomer_[a-z_]+' "$rules" | LC_ALL=C sort -u | LC_ALL=C comm -23 - "$tmp/served")
-[[ -z $unknown ]] || {
-	echo "rules ask for what is not served: $unknown"
-	exit 1
-}
+known "$rules"
+python3 "$(dirname "$0")/dashboard.py" "$dashboard" >"$tmp/dashboard.yml"
+promtool check rules "$tmp/dashboard.yml"
+known "$dashboard"

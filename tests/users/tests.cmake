@@ -23,7 +23,7 @@ endif()
 add_test(NAME alerts_fire_when_they_should
   COMMAND ${CMAKE_CURRENT_LIST_DIR}/alerts.sh $<TARGET_FILE:isomer-loader>
           ${PROJECT_SOURCE_DIR}/example/prometheus/isomer.rules.yml
-          ${CMAKE_CURRENT_LIST_DIR}/alerts.yml)
+          ${CMAKE_CURRENT_LIST_DIR}/alerts.yml ${PROJECT_SOURCE_DIR}/example/grafana/isomer.json)
 set_tests_properties(alerts_fire_when_they_should
   PROPERTIES LABELS integration SKIP_RETURN_CODE 77)
 add_test(NAME a_fleet_follows_etcd
