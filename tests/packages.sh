@@ -19,7 +19,7 @@ packages_of_build() {
 	# What the example runs.
 	example_packages=(iproute2 util-linux netcat-openbsd python3 curl)
 	# What the tests run; some of these are servers that they start.
-	test_packages=(python3 iproute2 util-linux netcat-openbsd nodejs strace valgrind)
+	test_packages=(python3 iproute2 util-linux netcat-openbsd curl nodejs strace valgrind)
 	# For what systemd does with units: nothing of it is started.
 	test_packages+=(systemd)
 	test_packages+=(gunicorn openjdk-17-jre-headless socat)

@@ -19,6 +19,12 @@ if(NOT ISOMER_SANITIZE) # its libraries would be dependencies
     COMMAND ${CMAKE_CURRENT_LIST_DIR}/package.sh ${CMAKE_BINARY_DIR})
   set_tests_properties(package_installs_works_and_is_purged
     PROPERTIES LABELS "integration;long" TIMEOUT 900 RUN_SERIAL ON)
+  # Servers that know no sanitizer.
+  add_test(NAME howtos_run_line_by_line
+    COMMAND Python3::Interpreter ${CMAKE_CURRENT_LIST_DIR}/howto.py ${PROJECT_SOURCE_DIR}/docs/howto.md
+            $<TARGET_FILE:isomer-loader> $<TARGET_FILE:isomer_preload>)
+  set_tests_properties(howtos_run_line_by_line
+    PROPERTIES LABELS integration SKIP_RETURN_CODE 77 TIMEOUT 300)
 endif()
 add_test(NAME alerts_fire_when_they_should
   COMMAND ${CMAKE_CURRENT_LIST_DIR}/alerts.sh $<TARGET_FILE:isomer-loader>
