@@ -36,11 +36,11 @@ servers_download() {
 		"${servers_packages[@]}" </dev/null >"$dir/log" 2>&1
 }
 
-# servers_fetch FOLDER: unpacks the servers there, if that was not done yet.
+# servers_fetch FOLDER: unpacks the servers there, if that was not done yet for all of them.
 servers_fetch() (
 	folder=$1
 
-	[[ -e $folder/complete ]] && return 0
+	[[ -e $folder/complete && $(<"$folder/complete") == "${servers_packages[*]}" ]] && return 0
 	mkdir -p "$(dirname "$folder")"
 	tmp=$(mktemp -d "$folder.XXXXXX")
 	trap 'rm -rf "$tmp"' EXIT
@@ -54,7 +54,7 @@ servers_fetch() (
 		dpkg-deb -x "$deb" "$tmp/root"
 	done
 	chmod 0755 "$tmp/root"
-	touch "$tmp/root/complete"
+	echo "${servers_packages[*]}" >"$tmp/root/complete"
 	rm -rf "$folder"
 	mv "$tmp/root" "$folder"
 )
