@@ -452,6 +452,21 @@ static void what_is_bound_by_hand_stays_until_the_file_changes(void **state)
 	ends_without_a_word(p);
 }
 
+static void an_upgrade_beneath_it_changes_nothing(void **state)
+{
+	struct netns_fixture *ns = netns_or_skip(state);
+	struct process *p = watch_port(80);
+
+	loader_ok("upgrade", "--max-destinations", "128", NULL);
+	bound_is("80");
+	write_port(FILE_PATH, 81);
+	follows(p, 81);
+	bound_is("81");
+	metrics_say(IN_FORCE(1));
+	state_check(ns);
+	ends_without_a_word(p);
+}
+
 /* Who holds the lock is no fault of the file: it is tried again by itself. */
 static void a_file_that_met_another_writer_is_tried_again(void **state)
 {
@@ -525,6 +540,7 @@ int main(void)
 		netns_test(what_cannot_be_watched_is_refused),
 		netns_test(a_dispatcher_that_is_loaded_anew_gets_the_bindings),
 		netns_test(what_is_bound_by_hand_stays_until_the_file_changes),
+		netns_test(an_upgrade_beneath_it_changes_nothing),
 		netns_test(a_file_that_met_another_writer_is_tried_again),
 		netns_test(a_service_manager_is_told),
 	};
