@@ -2,5 +2,6 @@
 isomer_add_test(test_precedence bpf isomer_test_dispatcher)
 isomer_add_test(test_dispatcher bpf isomer_test_dispatcher)
 isomer_add_test(test_slots bpf PkgConfig::LIBBPF)
+isomer_add_test(test_socket bpf PkgConfig::LIBBPF)
 isomer_add_test(test_load bpf)
 isomer_add_test(test_state bpf)

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+#include <ctype.h>
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -173,4 +174,40 @@ void operator_json_is(const char *document, const char *expression, const char *
 
 	if (strcmp(got, expected) != 0)
 		fail_msg("%s is '%s', should be '%s', in\n%s", expression, got, expected, document);
+}
+
+void operator_load_sample(void)
+{
+	loader_ok(OPERATOR_LOAD, NULL);
+	loader_ok("bind", "foo", "tcp", "127.0.0.1", "80", NULL);
+	loader_ok("bind", "foo", "udp", "2001:db8::/32", "1000-2000", NULL);
+	loader_ok("bind", "bar", "tcp", "127.0.0.2", "0", NULL);
+	loader_ok("grant", "granted", "nobody", NULL);
+}
+
+void operator_load_kept(void)
+{
+	loader_ok(OPERATOR_LOAD, NULL);
+	loader_ok("bind", "kept", "tcp", "127.9.0.0/16", "9", NULL);
+}
+
+struct command_result operator_loader(const char *const *args)
+{
+	const char *argv[OPERATOR_ARGS_MAX + 1] = { loader_path() };
+
+	for (size_t i = 0; i < OPERATOR_ARGS_MAX && args[i]; i++)
+		argv[i + 1] = args[i];
+	return command_run(&(struct process_options){ .argv = argv });
+}
+
+bool operator_is_one_line(const char *text)
+{
+	const char *end = strchr(text, '\n');
+
+	if (strncmp(text, "isomer-loader: ", 15) || !end || end[1])
+		return false;
+	for (; text < end; text++)
+		if (iscntrl((unsigned char)*text))
+			return false;
+	return true;
 }

@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "support/process.h"
@@ -13,6 +14,22 @@
 
 /** Small, so that looking through the whole state takes no time. */
 #define OPERATOR_LOAD "load", "--max-destinations", "64"
+
+/** Loads a dispatcher with something in every map: bindings of foo (of which 127.0.0.1 port 80 of
+ * TCP is one) and bar, and a grant. */
+void operator_load_sample(void);
+
+/** Loads a dispatcher with the binding kept#tcp:[127.9.0.0/16]:9, which a file that is taken by
+ * mistake would remove. */
+void operator_load_kept(void);
+
+#define OPERATOR_ARGS_MAX 12
+
+/** Runs the loader. @args: up to a NULL, or OPERATOR_ARGS_MAX. */
+struct command_result operator_loader(const char *const *args);
+
+/** Is this one message of the loader's, with nothing in it that steers a terminal? */
+bool operator_is_one_line(const char *text);
 
 /** Makes a file in memory, for @file or struct process_options' pass_fd. Returns a descriptor. */
 int operator_file(const void *bytes, size_t len);

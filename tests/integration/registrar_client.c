@@ -39,6 +39,18 @@ struct process *registrar_start(void)
 	return p;
 }
 
+struct netns_fixture *registrar_with_dispatcher(void **state)
+{
+	struct netns_fixture *ns = netns_or_skip(state);
+
+	loader_ok("load", "--max-destinations", "64", NULL);
+	loader_ok("bind", "foo", "tcp", "127.0.0.0/8", "4321", NULL);
+	loader_ok("bind", "foo", "udp", "127.0.0.0/8", "53", NULL);
+	loader_ok("bind", "foo", "udp", "::1", "53", NULL);
+	registrar_start();
+	return ns;
+}
+
 struct isomer_registrar_request registrar_request(enum isomer_registrar_type type, uint8_t domain,
 						  uint8_t protocol)
 {
@@ -134,6 +146,28 @@ struct isomer_registrar_reply registrar_ask(const struct isomer_registrar_reques
 	return reply;
 }
 
+struct isomer_registrar_reply registrar_register(uint8_t domain, uint8_t protocol, int fd)
+{
+	struct isomer_registrar_request q =
+		registrar_request(ISOMER_REGISTRAR_REGISTER, domain, protocol);
+
+	return registrar_ask(&q, fd, NULL);
+}
+
+void registrar_failed(const struct isomer_registrar_reply *reply, int stage, int error)
+{
+	if (reply->stage != stage || reply->error != error)
+		fail_msg("stage %u, %s, but expected stage %d, %s", reply->stage,
+			 strerror(-reply->error), stage, strerror(-error));
+}
+
+void registrar_done(const struct isomer_registrar_reply *reply)
+{
+	registrar_failed(reply, ISOMER_REGISTRAR_DONE, 0);
+	assert_int_equal(reply->magic, ISOMER_REGISTRAR_MAGIC);
+	assert_int_equal(reply->version, ISOMER_REGISTRAR_VERSION);
+}
+
 /* ---- as somebody else ---- */
 
 void *identity_memory(size_t size)
@@ -190,6 +224,8 @@ static int become(const struct identity *who)
 	r = become_root_of_own(who);
 	return r < 0 ? r : drop_capabilities();
 }
+
+const struct identity identity_nobody = { .uid = NOBODY, .gid = NOBODY };
 
 void identity_run(const struct identity *who, void (*act)(void *arg), void *arg)
 {

@@ -11,10 +11,15 @@
 
 #include <isomer/registrar.h>
 
+#include "support/netns.h"
 #include "support/process.h"
 
 /** Starts `isomer-loader registrar` in a /run of the test's own, and waits until it listens. */
 struct process *registrar_start(void);
+
+/** The same beside a dispatcher whose label "foo" gets 127.0.0.0/8, port 4321 of TCP and port 53 of
+ * UDP, and ::1. */
+struct netns_fixture *registrar_with_dispatcher(void **state);
 
 /** A request that is as it should be, for the label "foo". */
 struct isomer_registrar_request registrar_request(enum isomer_registrar_type type, uint8_t domain,
@@ -34,6 +39,15 @@ int registrar_receive_raw(int connection, struct isomer_registrar_reply *ret, in
 struct isomer_registrar_reply registrar_ask(const struct isomer_registrar_request *q, int fd,
 					    int *ret_fd);
 
+/** Asks for @fd to be registered under "foo". */
+struct isomer_registrar_reply registrar_register(uint8_t domain, uint8_t protocol, int fd);
+
+/** Fails the test unless it ended with @error (negative, or 0) at @stage. */
+void registrar_failed(const struct isomer_registrar_reply *reply, int stage, int error);
+
+/** Fails the test unless it did what was asked. */
+void registrar_done(const struct isomer_registrar_reply *reply);
+
 /** Who a client is. */
 struct identity {
 	uid_t uid;
@@ -42,6 +56,9 @@ struct identity {
 	size_t n_groups;
 	bool user_namespace; /* as root of a user namespace of his own */
 };
+
+#define NOBODY 65534
+extern const struct identity identity_nobody;
 
 /** Runs @act as somebody else, without any capability here, in a process of its own, which has what
  * @arg points to in common with the test if that is shared memory. */

@@ -67,6 +67,7 @@ isomer_add_test(test_services integration isomer_test_services)
 isomer_add_test(test_restart integration isomer_test_services)
 
 isomer_add_test(test_cli integration isomer_test_operator)
+isomer_add_test(test_cli_refused integration isomer_test_operator)
 
 isomer_add_test(test_inherit integration isomer_test_servers isomer_test_guests)
 
@@ -75,6 +76,7 @@ add_library(isomer_test_operator STATIC ${CMAKE_CURRENT_LIST_DIR}/operator.c)
 target_link_libraries(isomer_test_operator PUBLIC isomer_test_servers PRIVATE isomer_flags)
 
 isomer_add_test(test_load_bindings integration isomer_test_operator Threads::Threads)
+isomer_add_test(test_load_bindings_refused integration isomer_test_operator)
 isomer_add_test(test_watch integration isomer_test_operator)
 isomer_add_test(test_top integration isomer_test_operator)
 isomer_add_test(test_progress integration isomer_test_operator)
@@ -105,10 +107,11 @@ isomer_add_test(test_registrar integration isomer_test_registrar isomer_test_gue
 target_compile_definitions(test_registrar PRIVATE ISOMER_UNITS="${PROJECT_SOURCE_DIR}/example/systemd")
 isomer_add_test(test_service_cases integration
   isomer_test_services isomer_test_guests isomer_test_registrar)
-isomer_add_test(test_registrar_protocol integration
-  isomer_test_registrar isomer_test_guests Threads::Threads)
-set_tests_properties(test_registrar_protocol PROPERTIES LABELS "integration;state"
-  REQUIRED_FILES ${guests}/server)
+isomer_add_test(test_registrar_protocol integration isomer_test_registrar isomer_test_guests)
+isomer_add_test(test_registrar_abuse integration isomer_test_registrar Threads::Threads)
+add_dependencies(test_registrar_abuse isomer-loader)
+set_tests_properties(test_registrar_protocol test_registrar_abuse PROPERTIES
+  LABELS "integration;state" REQUIRED_FILES ${guests}/server)
 
 # Commands that are killed, stopped, run at once, or whose calls fail.
 add_library(isomer_test_ordeal STATIC
