@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "loader/http.h"
 
-#include <dlfcn.h>
 #include <errno.h>
 #include <microhttpd.h>
 #include <signal.h>
@@ -9,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#include "loader/late_library.h"
 
 /* Opened by who serves: it brings a TLS library along, which would cost each command of the loader
  * 1.4 ms, half of its start. */
@@ -23,13 +24,9 @@ static struct {
 	__typeof__(MHD_destroy_response) *destroy_response;
 } mhd;
 
-/* Returns 0, or -ELIBACC when the library or one of its functions is not there. */
 static int open_library(void)
 {
-	const struct {
-		const char *name;
-		void *ret; /* pointer to a pointer to a function */
-	} functions[] = {
+	const struct late_function functions[] = {
 		{ "MHD_start_daemon", &mhd.start_daemon },
 		{ "MHD_stop_daemon", &mhd.stop_daemon },
 		{ "MHD_create_response_from_buffer", &mhd.create_response_from_buffer },
@@ -37,16 +34,8 @@ static int open_library(void)
 		{ "MHD_queue_response", &mhd.queue_response },
 		{ "MHD_destroy_response", &mhd.destroy_response },
 	};
-	void *library = dlopen(LIBRARY, RTLD_NOW | RTLD_LOCAL);
 
-	for (size_t i = 0; library && i < sizeof(functions) / sizeof(functions[0]); i++) {
-		void *function = dlsym(library, functions[i].name);
-
-		if (!function)
-			return -ELIBACC;
-		memcpy(functions[i].ret, &function, sizeof(function));
-	}
-	return library ? 0 : -ELIBACC; /* stays open: its threads run its code */
+	return late_library_open(LIBRARY, functions, sizeof(functions) / sizeof(functions[0]));
 }
 
 /* A scraper or two; the rest waits in the kernel's queue. */

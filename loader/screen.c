@@ -4,12 +4,12 @@
 /* Functions instead of macros, which would use variables of the library. */
 #define NCURSES_NOMACROS
 #include <curses.h>
-#include <dlfcn.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
-/* Opened by who shows something: each command of the loader would pay for it. */
+#include "loader/late_library.h"
+
 #define LIBRARY "libncursesw.so.6"
 
 static struct {
@@ -33,13 +33,9 @@ static struct {
 
 static WINDOW *window; /* NULL: the terminal is not ours */
 
-/* Returns 0, or -ELIBACC when the library or one of its functions is not there. */
 static int open_library(void)
 {
-	const struct {
-		const char *name;
-		void *ret; /* pointer to a pointer to a function */
-	} functions[] = {
+	const struct late_function functions[] = {
 		{ "newterm", &curses.newterm },   { "newwin", &curses.newwin },
 		{ "cbreak", &curses.cbreak },     { "noecho", &curses.noecho },
 		{ "curs_set", &curses.curs_set }, { "keypad", &curses.keypad },
@@ -49,16 +45,8 @@ static int open_library(void)
 		{ "getmaxy", &curses.getmaxy },   { "wrefresh", &curses.wrefresh },
 		{ "wgetch", &curses.wgetch },     { "endwin", &curses.endwin },
 	};
-	void *library = dlopen(LIBRARY, RTLD_NOW | RTLD_LOCAL);
 
-	for (size_t i = 0; library && i < sizeof(functions) / sizeof(functions[0]); i++) {
-		void *function = dlsym(library, functions[i].name);
-
-		if (!function)
-			return -ELIBACC;
-		memcpy(functions[i].ret, &function, sizeof(function));
-	}
-	return library ? 0 : -ELIBACC; /* stays open: it has a handler of signals */
+	return late_library_open(LIBRARY, functions, sizeof(functions) / sizeof(functions[0]));
 }
 
 int screen_open(void)
