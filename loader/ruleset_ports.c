@@ -28,30 +28,44 @@ uint16_t port_node_last(const struct port_nodes *p, uint32_t node)
 	return p->border[node < p->n_intervals ? node + 1 : p->n_intervals] - 1;
 }
 
+/* A set of ports: a walk through all of them would be most of what a small set of rules costs. */
+struct port_set {
+	uint64_t word[PORTS / 64];
+};
+
+static void port_set_add(struct port_set *set, uint32_t port)
+{
+	set->word[port / 64] |= UINT64_C(1) << port % 64;
+}
+
 /* Makes the intervals; @ret_interval says which one a port begins, if it begins one. */
 static int make_intervals(const struct rules *rules, struct port_nodes *p, uint32_t **ret_interval)
 {
-	uint32_t *interval = calloc(PORTS + 1, sizeof(*interval));
+	uint32_t *interval = reallocarray(NULL, PORTS + 1, sizeof(*interval));
+	struct port_set begins = { 0 };
 
 	*ret_interval = interval;
 	if (!interval)
 		return -ENOMEM;
-	interval[0] = 1;
+	port_set_add(&begins, 0);
 	for (size_t i = 0; i < rules->n; i++) {
-		interval[rules->rule[i].port_first] = 1;
-		interval[rules->rule[i].port_last + 1] = 1;
+		port_set_add(&begins, rules->rule[i].port_first);
+		if (rules->rule[i].port_last < PORTS - 1)
+			port_set_add(&begins, rules->rule[i].port_last + 1);
 	}
-	for (uint32_t port = 0; port < PORTS; port++)
-		p->n_intervals += interval[port];
+	for (uint32_t i = 0; i < PORTS / 64; i++)
+		p->n_intervals += __builtin_popcountll(begins.word[i]);
 	p->border = reallocarray(NULL, p->n_intervals + 1, sizeof(*p->border));
 	if (!p->border)
 		return -ENOMEM;
 	p->n_intervals = 0;
-	for (uint32_t port = 0; port < PORTS; port++) {
-		if (!interval[port])
-			continue;
-		interval[port] = p->n_intervals;
-		p->border[p->n_intervals++] = port;
+	for (uint32_t i = 0; i < PORTS / 64; i++) {
+		for (uint64_t word = begins.word[i]; word; word &= word - 1) {
+			uint32_t port = i * 64 + __builtin_ctzll(word);
+
+			interval[port] = p->n_intervals;
+			p->border[p->n_intervals++] = port;
+		}
 	}
 	p->border[p->n_intervals] = PORTS;
 	interval[PORTS] = p->n_intervals;
