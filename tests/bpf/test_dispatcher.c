@@ -424,10 +424,8 @@ static void verifier_processes_a_tenth_of_what_it_allows(void **state)
 	netns_or_skip(state);
 	f = dispatcher_fixture_make(1);
 	assert_int_equal(object_program_info(dispatcher_program(f), &info), 0);
-	if (!info.verified_insns) {
-		print_message("skipped: told since Linux 5.16\n");
-		skip();
-	}
+	if (!info.verified_insns)
+		skip_before_linux(5, 16, "count of the instructions that the verifier processed");
 	assert_in_range(info.verified_insns, 1, 100000);
 }
 

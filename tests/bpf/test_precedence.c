@@ -11,7 +11,6 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/utsname.h>
 #include <cmocka.h>
 
 #include <linux/bpf.h>
@@ -44,20 +43,10 @@ static int make_socket(unsigned int kind)
 	return kind % 2 ? udp_bind(ip, 0) : tcp_listen(ip, 0);
 }
 
-/* Linux can run the program without a packet since 5.13; skips the test where it cannot. */
 static void need_run(const struct dispatcher_fixture *f)
 {
-	unsigned int major = 0, minor = 0;
-	struct utsname u;
-
-	if (dispatcher_can_run(f))
-		return;
-	assert_int_equal(uname(&u), 0);
-	sscanf(u.release, "%u.%u", &major, &minor);
-	if (major > 5 || (major == 5 && minor >= 13))
-		skip_or_fail("BPF_PROG_TEST_RUN of sk_lookup does not work");
-	print_message("skipped: Linux %s has no BPF_PROG_TEST_RUN of sk_lookup\n", u.release);
-	skip();
+	if (!dispatcher_can_run(f))
+		skip_before_linux(5, 13, "BPF_PROG_TEST_RUN of sk_lookup");
 }
 
 /* The sockets stay open until the program ends. */

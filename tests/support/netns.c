@@ -17,6 +17,7 @@
 #include <sys/pidfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -162,6 +163,19 @@ void skip_or_fail(const char *what)
 	if (tests_must_run())
 		fail_msg("this test must run, but: %s", what);
 	print_message("skipped: %s\n", what);
+	skip();
+}
+
+void skip_before_linux(unsigned int major, unsigned int minor, const char *what)
+{
+	unsigned int running_major = 0, running_minor = 0;
+	struct utsname u;
+
+	assert_int_equal(uname(&u), 0);
+	sscanf(u.release, "%u.%u", &running_major, &running_minor);
+	if (running_major > major || (running_major == major && running_minor >= minor))
+		skip_or_fail(what);
+	print_message("skipped: Linux %s has no %s\n", u.release, what);
 	skip();
 }
 

@@ -27,5 +27,9 @@ struct netns_fixture *netns_or_skip(void **state);
 /** Skips (or fails, under ISOMER_TESTS_MUST_RUN=1) a test that needs what is not there. */
 void skip_or_fail(const char *what);
 
+/** Skips a test that needs @what, which Linux has since @major.@minor; on those that should have
+ * it, the same as skip_or_fail(). */
+void skip_before_linux(unsigned int major, unsigned int minor, const char *what);
+
 /** A cmocka_unit_test in namespaces of its own. */
 #define netns_test(fn) cmocka_unit_test_setup_teardown(fn, netns_setup, netns_teardown)
