@@ -174,20 +174,21 @@ static int make_folders(const char *folder)
 	return r;
 }
 
-/* Before 5.11 maps are charged to the locked memory of the process; and slot maps of many labels
- * that are made together are open at once. */
+/* More descriptors than are ever open at once, which is when slot maps of many labels are made. */
+#define DESCRIPTORS 4096
+
+/* Before 5.11 maps are charged to the locked memory of the process. */
 static void lift_limits(void)
 {
 	struct rlimit unlimited = { RLIM_INFINITY, RLIM_INFINITY };
-	struct rlimit files = { 8 * 1024 * 1024, 8 * 1024 * 1024 }, now;
+	struct rlimit files = { DESCRIPTORS, DESCRIPTORS }, now;
 
 	(void)setrlimit(RLIMIT_MEMLOCK, &unlimited);
-	if (getrlimit(RLIMIT_NOFILE, &now) < 0)
+	if (getrlimit(RLIMIT_NOFILE, &now) < 0 || now.rlim_cur >= DESCRIPTORS)
 		return;
-	/* The kernel's ceiling, fs.nr_open, is lower on most hosts. */
-	while (files.rlim_cur > now.rlim_cur && setrlimit(RLIMIT_NOFILE, &files) < 0)
-		files.rlim_cur = files.rlim_max = files.rlim_cur / 2;
-	if (files.rlim_cur <= now.rlim_cur && now.rlim_cur < now.rlim_max)
+	if (now.rlim_max > DESCRIPTORS)
+		files.rlim_max = now.rlim_max;
+	if (setrlimit(RLIMIT_NOFILE, &files) < 0)
 		(void)setrlimit(RLIMIT_NOFILE, &(struct rlimit){ now.rlim_max, now.rlim_max });
 }
 

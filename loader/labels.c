@@ -13,6 +13,7 @@
 #include "loader/batch.h"
 #include "loader/grants.h"
 #include "loader/label_files.h"
+#include "loader/progress.h"
 #include "state/bpfsys.h"
 #include "state/cleanup.h"
 #include "state/label.h"
@@ -137,16 +138,12 @@ struct arrivals {
 	size_t n, n_ids;
 	const char **labels;
 	uint32_t *ids;
-	int *fds; /* slot maps; -1 where there is none yet */
 };
 
 static void arrivals_done(struct arrivals *a)
 {
-	for (size_t i = 0; a->fds && i < a->n_ids; i++)
-		cleanup_closep(&a->fds[i]);
 	free(a->labels);
 	free(a->ids);
-	free(a->fds);
 }
 
 /* Which of @labels are not there yet, each once. */
@@ -157,8 +154,7 @@ static int arrivals_init(struct arrivals *a, const struct destinations *set,
 
 	a->labels = calloc(n + 1, sizeof(*a->labels));
 	a->ids = calloc(n + 1, DESTINATIONS_OF_LABEL * sizeof(*a->ids));
-	a->fds = calloc(n + 1, DESTINATIONS_OF_LABEL * sizeof(*a->fds));
-	if (!a->labels || !a->ids || !a->fds)
+	if (!a->labels || !a->ids)
 		return -ENOMEM;
 
 	for (size_t i = 0; i < n; i++)
@@ -170,30 +166,56 @@ static int arrivals_init(struct arrivals *a, const struct destinations *set,
 		if (i == 0 || strcmp(a->labels[i], a->labels[i - 1]))
 			a->labels[a->n++] = a->labels[i];
 	a->n_ids = a->n * DESTINATIONS_OF_LABEL;
-	for (size_t i = 0; i < a->n_ids; i++)
-		a->fds[i] = -1;
 	return 0;
 }
 
-static int announce(const struct dispatcher *d, struct destinations *set, const struct arrivals *a)
+/* Labels whose slot maps are open at once: half of what the kernel lets a process open by default.
+ * Each crowd costs a grace period. */
+#define CROWD 512
+
+/* Some of them, and their slot maps; -1 where there is none yet. */
+struct crowd {
+	size_t n, n_ids;
+	const char **labels;
+	const uint32_t *ids;
+	int fds[CROWD * DESTINATIONS_OF_LABEL];
+};
+
+static void crowd_done(struct crowd *c)
 {
-	CLEANUP_FREE struct destination *entries = calloc(a->n_ids, sizeof(*entries));
+	for (size_t i = 0; i < c->n_ids; i++)
+		cleanup_closep(&c->fds[i]);
+}
+
+static void crowd_init(struct crowd *c, const struct arrivals *a, size_t first)
+{
+	c->n = a->n - first < CROWD ? a->n - first : CROWD;
+	c->n_ids = c->n * DESTINATIONS_OF_LABEL;
+	c->labels = &a->labels[first];
+	c->ids = &a->ids[first * DESTINATIONS_OF_LABEL];
+	for (size_t i = 0; i < c->n_ids; i++)
+		c->fds[i] = -1;
+}
+
+static int announce(const struct dispatcher *d, struct destinations *set, const struct crowd *c)
+{
+	CLEANUP_FREE struct destination *entries = calloc(c->n_ids, sizeof(*entries));
 	int r = 0;
 
 	if (!entries)
 		return -ENOMEM;
-	for (size_t i = 0; i < a->n_ids; i++) {
+	for (size_t i = 0; i < c->n_ids; i++) {
 		const struct label_part *part = &label_parts[i % DESTINATIONS_OF_LABEL];
 
-		destination_key_init(&entries[i].key, a->labels[i / DESTINATIONS_OF_LABEL],
+		destination_key_init(&entries[i].key, c->labels[i / DESTINATIONS_OF_LABEL],
 				     part->domain, part->protocol);
-		entries[i].id = a->ids[i];
+		entries[i].id = c->ids[i];
 	}
-	r = destinations_add(set, entries, a->n_ids);
-	for (size_t i = 0; r == 0 && i < a->n_ids; i++) {
-		struct isomer_destination value = { .id = a->ids[i] };
+	r = destinations_add(set, entries, c->n_ids);
+	for (size_t i = 0; r == 0 && i < c->n_ids; i++) {
+		struct isomer_destination value = { .id = c->ids[i] };
 
-		r = clear_metrics(d, a->ids[i]);
+		r = clear_metrics(d, c->ids[i]);
 		if (r == 0)
 			r = bpfsys_map_update(d->destinations_fd, &entries[i].key, &value,
 					      BPF_NOEXIST);
@@ -210,17 +232,30 @@ static int stage(const struct dispatcher *d, const char *label, int fds[DESTINAT
 	return r < 0 ? r : label_stage(d, label, false, &pins);
 }
 
+static int prepare(const struct dispatcher *d, struct destinations *set, const struct arrivals *a,
+		   size_t first)
+{
+	CLEANUP(crowd_done) struct crowd c;
+	int r = 0;
+
+	crowd_init(&c, a, first);
+	for (size_t i = 0; r == 0 && i < c.n; i++)
+		r = stage(d, c.labels[i], &c.fds[i * DESTINATIONS_OF_LABEL]);
+	if (r == 0)
+		r = announce(d, set, &c);
+	/* All of them together: one grace period. */
+	return r < 0 ? r : batch_write_u32(d->sockets_fd, c.ids, (const uint32_t *)c.fds, c.n_ids);
+}
+
 static int bring_in(const struct dispatcher *d, struct destinations *set, const struct arrivals *a)
 {
 	int r = 0;
 
-	for (size_t i = 0; r == 0 && i < a->n; i++)
-		r = stage(d, a->labels[i], &a->fds[i * DESTINATIONS_OF_LABEL]);
-	if (r == 0)
-		r = announce(d, set, a);
-	/* All of them together: one grace period. */
-	if (r == 0)
-		r = batch_write_u32(d->sockets_fd, a->ids, (const uint32_t *)a->fds, a->n_ids);
+	for (size_t first = 0; r == 0 && first < a->n; first += CROWD) {
+		progress_count("making labels", first, a->n);
+		r = prepare(d, set, a, first);
+	}
+	progress_clear();
 	for (size_t i = 0; r == 0 && i < a->n; i++)
 		r = label_move(d, DISPATCHER_DIR_STAGING, ISOMER_DIR_LABELS, a->labels[i], -1);
 	return r;
@@ -315,13 +350,33 @@ static void strings_freep(char ***strings)
 	free(*strings);
 }
 
+/* Puts the names of labels that are not needed into @gone, which has room for all. */
+static int find_unneeded(const struct dispatcher *d, const struct destinations *set,
+			 const bool *bound, char **gone, size_t *ret_n)
+{
+	size_t n = 0;
+	int r = 0;
+
+	for (size_t i = 0; r >= 0 && i + DESTINATIONS_OF_LABEL <= set->n;
+	     i += DESTINATIONS_OF_LABEL) {
+		progress_count("looking at labels", i / DESTINATIONS_OF_LABEL,
+			       set->n / DESTINATIONS_OF_LABEL);
+		r = is_needed(d, &set->entries[i], bound);
+		if (r == 0 && !(gone[n++] = strdup(set->entries[i].key.label)))
+			r = -ENOMEM;
+	}
+	progress_clear();
+	*ret_n = n;
+	return r < 0 ? r : 0;
+}
+
 int labels_collect(const struct dispatcher *d, struct destinations *set,
 		   const struct bindings *bindings)
 {
 	CLEANUP_FREE bool *bound = calloc(d->st.info.max_destinations, sizeof(*bound));
 	CLEANUP(strings_freep) char **gone =
 		calloc(set->n / DESTINATIONS_OF_LABEL + 1, sizeof(*gone));
-	size_t n = 0;
+	size_t n;
 	int r;
 
 	if (!bound || !gone)
@@ -333,14 +388,8 @@ int labels_collect(const struct dispatcher *d, struct destinations *set,
 		if (bindings->entries[b].destination < d->st.info.max_destinations)
 			bound[bindings->entries[b].destination] = true;
 
-	for (size_t i = 0; i + DESTINATIONS_OF_LABEL <= set->n; i += DESTINATIONS_OF_LABEL) {
-		r = is_needed(d, &set->entries[i], bound);
-		if (r < 0)
-			return r;
-		if (r == 0 && !(gone[n++] = strdup(set->entries[i].key.label)))
-			return -ENOMEM;
-	}
-	return n ? labels_drop(d, set, (const char *const *)gone, n) : 0;
+	r = find_unneeded(d, set, bound, gone, &n);
+	return r < 0 || n == 0 ? r : labels_drop(d, set, (const char *const *)gone, n);
 }
 
 /* ---- repair ---- */

@@ -40,18 +40,37 @@ bool progress_is_shown(void)
 	return isatty(STDERR_FILENO);
 }
 
-void progress_bytes(const char *doing, uint64_t done)
+/* Is it time to show something? */
+static bool is_due(void)
 {
 	uint64_t now = now_ms();
-	char text[LINE_MAX_SIZE];
 
 	if (line.next == 0)
 		line.next = now + FIRST_MS;
 	if (now < line.next || !progress_is_shown())
+		return false;
+	line.next = now + NEXT_MS;
+	return true;
+}
+
+void progress_bytes(const char *doing, uint64_t done)
+{
+	char text[LINE_MAX_SIZE];
+
+	if (!is_due())
 		return;
 	snprintf(text, sizeof(text), "%s: %" PRIu64 " MiB", doing, done >> 20);
 	show(text);
-	line.next = now + NEXT_MS;
+}
+
+void progress_count(const char *doing, size_t done, size_t total)
+{
+	char text[LINE_MAX_SIZE];
+
+	if (!is_due())
+		return;
+	snprintf(text, sizeof(text), "%s: %zu of %zu", doing, done, total);
+	show(text);
 }
 
 void progress_wait(const char *format, ...)

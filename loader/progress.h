@@ -5,6 +5,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 /** Is there a terminal to show something on? */
@@ -12,6 +13,9 @@ bool progress_is_shown(void);
 
 /** What is being done, and how many bytes of it are; cheap, to be called again and again. */
 void progress_bytes(const char *doing, uint64_t done);
+
+/** The same in numbers, where it is known how many there are. */
+void progress_count(const char *doing, size_t done, size_t total);
 
 /** What is waited for, at once: nobody would call again. */
 void progress_wait(const char *format, ...) __attribute__((format(printf, 1, 2)));

@@ -23,25 +23,39 @@ static int path_of(const char *folder, const char *name, char ret[PATH_MAX])
 
 /* ---- more room: what the new maps take over from the former ones ---- */
 
-static int copy_sockets(const struct dispatcher *d, const struct destinations *set, int sockets_fd)
+/* Slot maps that are open at once: half of what the kernel lets a process open by default. */
+#define OPEN_SLOTS 2048
+
+static int copy_some_sockets(const struct dispatcher *d, const struct destination *entries,
+			     size_t n, int sockets_fd)
 {
-	CLEANUP_FREE uint32_t *ids = calloc(set->n + 1, sizeof(*ids));
-	CLEANUP_FREE int *fds = calloc(set->n + 1, sizeof(*fds));
+	uint32_t ids[OPEN_SLOTS];
+	int fds[OPEN_SLOTS], r = 0;
 	size_t opened = 0;
-	int r = 0;
 
-	if (!ids || !fds)
-		return -ENOMEM;
-	for (; r == 0 && opened < set->n; opened += r == 0) {
-		const struct isomer_destination_key *key = &set->entries[opened].key;
+	for (; r == 0 && opened < n; opened += r == 0) {
+		const struct isomer_destination_key *key = &entries[opened].key;
 
-		ids[opened] = set->entries[opened].id;
+		ids[opened] = entries[opened].id;
 		r = isomer_slots_open(&d->st, key->label, key->domain, key->protocol, &fds[opened]);
 	}
 	if (r == 0)
-		r = batch_write_u32(sockets_fd, ids, (const uint32_t *)fds, set->n);
+		r = batch_write_u32(sockets_fd, ids, (const uint32_t *)fds, n);
 	for (size_t i = 0; i < opened; i++)
 		close(fds[i]);
+	return r;
+}
+
+static int copy_sockets(const struct dispatcher *d, const struct destinations *set, int sockets_fd)
+{
+	int r = 0;
+
+	for (size_t first = 0; r == 0 && first < set->n; first += OPEN_SLOTS) {
+		size_t left = set->n - first;
+
+		r = copy_some_sockets(d, &set->entries[first],
+				      left < OPEN_SLOTS ? left : OPEN_SLOTS, sockets_fd);
+	}
 	return r;
 }
 

@@ -9,6 +9,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -180,7 +182,26 @@ static void is_refused_for_room(const struct netns_fixture *ns, const char *labe
 	state_is_still(ns->bpffs, before);
 }
 
-/* Labels that are bound, one binding each. */
+/* One binding each: what has none goes. */
+static void bind_all_labels(struct change *c)
+{
+	for (unsigned i = 0; i < ALL; i++) {
+		char name[32], ip[INET_ADDRSTRLEN];
+		struct isomer_binding b = { .domain = AF_INET,
+					    .protocol = IPPROTO_UDP,
+					    .prefixlen = 32,
+					    .port_first = 1,
+					    .port_last = 1 };
+
+		label_name(i, name);
+		b.destination = destinations_find(&c->destinations, name, AF_INET, IPPROTO_UDP)->id;
+		address_of(i, 1, ip);
+		assert_int_equal(inet_pton(AF_INET, ip, b.addr), 1);
+		assert_int_equal(bindings_add(&c->bindings, &b), 0);
+	}
+	assert_int_equal(change_commit(c), 0);
+}
+
 static void the_label_beyond_the_room_is_refused(void **state)
 {
 	struct netns_fixture *ns = netns_or_skip(state);
@@ -192,21 +213,7 @@ static void the_label_beyond_the_room_is_refused(void **state)
 	create_labels(&c, 0, ALL);
 	assert_int_equal(labels_create(&c.d, &c.destinations, more, 1), -ENOSPC);
 	assert_int_equal(c.destinations.n, ISOMER_DESTINATIONS_DEFAULT);
-	for (unsigned i = 0; i < ALL; i++) {
-		char name[32], ip[INET_ADDRSTRLEN];
-		struct isomer_binding b = { .domain = AF_INET,
-					    .protocol = IPPROTO_UDP,
-					    .prefixlen = 32,
-					    .port_first = 1,
-					    .port_last = 1 };
-
-		label_name(i, name);
-		b.destination = destinations_find(&c.destinations, name, AF_INET, IPPROTO_UDP)->id;
-		address_of(i, 1, ip);
-		assert_int_equal(inet_pton(AF_INET, ip, b.addr), 1);
-		assert_int_equal(bindings_add(&c.bindings, &b), 0);
-	}
-	assert_int_equal(change_commit(&c), 0);
+	bind_all_labels(&c);
 	change_end(&c);
 	assert_int_equal(state_check(ns).labels, ALL);
 	is_refused_for_room(ns, "one-more");
@@ -237,6 +244,65 @@ static void hundreds_of_labels_go_in_seconds(void **state)
 	change_end(&c);
 	assert_int_equal(state_check(ns).labels, 0);
 	assert_true(seconds < 5);
+}
+
+/* ---- more labels than descriptors ---- */
+
+/* Of this process and of the commands that it starts. */
+static void limit_descriptors(rlim_t limit)
+{
+	struct rlimit files;
+
+	assert_return_code(getrlimit(RLIMIT_NOFILE, &files), errno);
+	files.rlim_cur = limit;
+	assert_return_code(setrlimit(RLIMIT_NOFILE, &files), errno);
+}
+
+static void labels_are_made_with_few_descriptors(void **state)
+{
+	struct netns_fixture *ns = netns_or_skip(state);
+	CLEANUP(change_end) struct change c = CHANGE_NONE;
+
+	loader_ok("load", NULL);
+	begin(&c);
+	limit_descriptors(ISOMER_DESTINATIONS_DEFAULT / 2);
+	create_labels(&c, 0, ALL);
+	bind_all_labels(&c);
+	change_end(&c);
+	assert_int_equal(state_check(ns).labels, ALL);
+	loader_ok("upgrade", "--max-destinations", "16384", NULL);
+	assert_int_equal(state_check(ns).labels, ALL);
+}
+
+/* The last of them is in the way of itself, when all others have been made. */
+static void labels_are_made_all_or_none(void **state)
+{
+	struct netns_fixture *ns = netns_or_skip(state);
+	CLEANUP(change_end) struct change c = CHANGE_NONE;
+	CLEANUP_FREE char *before = NULL;
+	char path[PATH_MAX], names[LABELS][32];
+	const char *labels[LABELS];
+
+	loader_ok("load", NULL);
+	for (unsigned i = 0; i < LABELS; i++) {
+		snprintf(names[i], sizeof(names[i]), "label-%04u", i);
+		labels[i] = names[i];
+	}
+	/* Once without anything in the way, as ids that were never given look different. */
+	begin(&c);
+	assert_int_equal(labels_create(&c.d, &c.destinations, labels, LABELS), 0);
+	assert_int_equal(change_commit(&c), 0);
+	change_end(&c);
+	before = state_dump(ns->bpffs);
+
+	begin(&c);
+	snprintf(path, sizeof(path), "%s/staging/%s", ns->state_dir, names[LABELS - 1]);
+	assert_return_code(mkdir(path, 0700), errno);
+	assert_int_equal(labels_create(&c.d, &c.destinations, labels, LABELS), -EEXIST);
+	assert_int_equal(c.destinations.n, 0);
+	change_end(&c);
+	state_is_still(ns->bpffs, before);
+	state_check(ns);
 }
 
 /* ---- churn ---- */
@@ -403,6 +469,8 @@ int main(void)
 		netns_test(thousands_of_labels_fit_a_default_dispatcher),
 		netns_test(the_label_beyond_the_room_is_refused),
 		netns_test(hundreds_of_labels_go_in_seconds),
+		netns_test(labels_are_made_with_few_descriptors),
+		netns_test(labels_are_made_all_or_none),
 		netns_test(labels_come_and_go_without_end),
 		netns_test(labels_whose_servers_died_make_room),
 		netns_test(sixteen_labels_fit_64_destinations),
