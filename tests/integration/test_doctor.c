@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* doctor: what is said of a machine that lacks something, and of one that does not. */
+#include <bpf/bpf.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -70,7 +72,7 @@ static void missing_filesystem_keeps_a_dispatcher_away(void **state)
 {
 	struct netns_fixture *ns = netns_or_skip(state);
 
-	assert_return_code(umount2(ns->bpffs, MNT_DETACH), errno);
+	assert_return_code(mount("none", ns->bpffs, "tmpfs", 0, NULL), errno);
 	finds(1, "bad:bpffs");
 }
 
@@ -116,6 +118,121 @@ static void user_without_capabilities_is_told_so(void **state)
 	operator_said(&r, 1, NULL);
 }
 
+/* ---- what other machines say of themselves: files of the test where the kernel has its own ----
+ */
+
+static void another_machine(void)
+{
+	struct command_result r =
+		operator_shell(0,
+			       "mount -t tmpfs -o mode=0755 none /sys && mkdir -p /sys/fs/bpf && "
+			       "mount -t bpf -o mode=0711 none /sys/fs/bpf",
+			       NULL);
+
+	operator_said(&r, 0, NULL);
+}
+
+static void machine_says(const char *path, const char *text)
+{
+	struct command_result r = operator_shell(
+		0, "mkdir -p \"${1%/*}\" && printf '%s\\n' \"$2\" >\"$1\"", path, text, NULL);
+
+	operator_said(&r, 0, NULL);
+}
+
+/* The severity of what is said of a subject, "" when nothing is said of it. */
+static void finds_of(const char *subject, const char *severity)
+{
+	struct command_result r = operator_shell(0, "exec \"$0\" --json doctor", NULL);
+	char expression[128];
+
+	snprintf(expression, sizeof(expression),
+		 "' '.join(f['severity'] for f in d['findings'] if f['subject'] == '%s')", subject);
+	operator_json_is(r.out, expression, severity);
+	operator_said(&r, 0, NULL);
+}
+
+static void lockdown_is_noted_where_it_hides_kernel_memory(void **state)
+{
+	static const char path[] = "/sys/kernel/security/lockdown";
+
+	netns_or_skip(state);
+	another_machine();
+	finds_of("lockdown", "");
+	machine_says(path, "[none] integrity confidentiality");
+	finds_of("lockdown", "");
+	machine_says(path, "none [integrity] confidentiality");
+	finds_of("lockdown", "");
+	machine_says(path, "none integrity [confidentiality]");
+	finds_of("lockdown", "note");
+}
+
+static void security_modules_are_noted_when_they_are_in_force(void **state)
+{
+	netns_or_skip(state);
+	another_machine();
+	finds_of("selinux", "");
+	finds_of("apparmor", "");
+	machine_says("/sys/fs/selinux/enforce", "0");
+	machine_says("/sys/module/apparmor/parameters/enabled", "N");
+	finds_of("selinux", "");
+	finds_of("apparmor", "");
+	machine_says("/sys/fs/selinux/enforce", "1");
+	machine_says("/sys/module/apparmor/parameters/enabled", "Y");
+	finds_of("selinux", "note");
+	finds_of("apparmor", "note");
+}
+
+static void interpreted_programs_are_noted(void **state)
+{
+	static const char path[] = "/proc/sys/net/core/bpf_jit_enable";
+
+	netns_or_skip(state);
+	assert_return_code(mount("none", "/proc/sys/net/core", "tmpfs", 0, NULL), errno);
+	finds_of("jit", "");
+	machine_says(path, "1");
+	finds_of("jit", "");
+	machine_says(path, "0");
+	finds_of("jit", "note");
+}
+
+/* ---- other programs ---- */
+
+/* Passes everything by. Returns its link. */
+static int attach_another(void)
+{
+	const struct bpf_insn instructions[] = {
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 0, .imm = SK_PASS },
+		{ .code = BPF_JMP | BPF_EXIT },
+	};
+	LIBBPF_OPTS(bpf_prog_load_opts, options, .expected_attach_type = BPF_SK_LOOKUP);
+	CLEANUP_FD int netns = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC), program = -1;
+	int link;
+
+	assert_return_code(netns, errno);
+	program = bpf_prog_load(BPF_PROG_TYPE_SK_LOOKUP, "another", "GPL", instructions,
+				sizeof(instructions) / sizeof(*instructions), &options);
+	assert_return_code(program, errno);
+	link = bpf_link_create(program, netns, BPF_SK_LOOKUP, NULL);
+	assert_return_code(link, errno);
+	return link;
+}
+
+static void other_programs_of_the_namespace_are_counted(void **state)
+{
+	CLEANUP_FD int one = -1, two = -1;
+	struct command_result r;
+
+	netns_or_skip(state);
+	one = attach_another();
+	finds(0, "note:programs");
+	loader_ok(OPERATOR_LOAD, NULL);
+	two = attach_another();
+	r = operator_shell(0, "\"$0\" doctor", NULL);
+	assert_non_null(strstr(r.out, "\nnote  programs     2 other at sk_lookup"));
+	operator_said(&r, 0, NULL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -126,6 +243,10 @@ int main(void)
 		netns_test(folders_of_others_and_of_the_dead_are_noted),
 		netns_test(folders_are_left_as_they_are),
 		netns_test(user_without_capabilities_is_told_so),
+		netns_test(lockdown_is_noted_where_it_hides_kernel_memory),
+		netns_test(security_modules_are_noted_when_they_are_in_force),
+		netns_test(interpreted_programs_are_noted),
+		netns_test(other_programs_of_the_namespace_are_counted),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
