@@ -228,7 +228,8 @@ static void loop(struct pool *pool)
 
 		fill(pool);
 		timeout = kill_slow(pool);
-		if (pool->idle < 0 && (timeout < 0 || timeout > FORK_MS))
+		/* Or nothing but a signal would end the wait for an idle one that was killed. */
+		if ((pool->idle < 0 || pool->ending) && (timeout < 0 || timeout > FORK_MS))
 			timeout = FORK_MS;
 		(void)poll(fds, 2, timeout);
 		note_accepted(pool);

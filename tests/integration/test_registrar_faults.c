@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* A registrar whose calls fail, in it and in each of its workers the same: it goes on or says why
- * it ends; the server that asks it goes on; and the state is as good as before.
+/* A registrar whose calls or allocations fail, in it and in each of its workers the same: it goes
+ * on or says why it ends; the server that asks it goes on; and the state is as good as before.
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -11,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -27,12 +29,12 @@
 #define FOLDER "/run"
 #define LOG    FOLDER "/strace"
 
-/* Not those that the dynamic linker makes too: it ends the program. */
-static const char *const calls[] = { "accept4",   "bpf",        "capset",    "chmod",
-				     "clone",     "getsockopt", "listen",    "pipe2",
-				     "poll",      "recvmsg",    "rename",    "sendmsg",
-				     "setgroups", "setsockopt", "signalfd4", "socket",
-				     "statfs" };
+static const char *const calls[] = {
+	"accept4",   "bind",       "bpf",       "capget", "capset",     "chdir",    "chmod",
+	"clone",     "getsockopt", "listen",    "mkdir",  "newfstatat", "openat",   "pipe2",
+	"poll",      "read",       "recvmsg",   "rename", "sendmsg",    "setfsgid", "setfsuid",
+	"setgroups", "setsockopt", "signalfd4", "socket", "statfs",     "wait4",
+};
 
 static bool was_injected(void)
 {
@@ -48,22 +50,30 @@ static bool was_injected(void)
 }
 
 /* -D: the registrar is ours and not strace's. */
-static struct process *start_registrar(const char *call, unsigned int n)
+static struct process *start_with_fault(const char *call, unsigned int n)
 {
 	char trace[64], inject[96];
-	struct process *p;
 
 	snprintf(trace, sizeof(trace), "trace=%s", call);
 	snprintf(inject, sizeof(inject), "inject=%s:error=ENOMEM:when=%u", call, n);
-	p = process_start(&(struct process_options){
+	return process_start(&(struct process_options){
 		.argv = (const char *const[]){ "strace", "-D", "-f", "-qq", "-o", LOG, "-e", trace,
 					       "-e", inject, loader_path(), "registrar", NULL } });
-	/* "Listening on /run/isomer/…", or what is wrong. */
-	process_wait_output(p, "isomer");
-	return p;
 }
 
-static void ask_as_a_server(const char *call, unsigned int n)
+static struct process *start_without_memory(int note, unsigned int n)
+{
+	char at[32], preload[PATH_MAX];
+
+	snprintf(at, sizeof(at), "NO_MEMORY_AT=%u", n);
+	snprintf(preload, sizeof(preload), "LD_PRELOAD=%s", guest_path("no_memory.so"));
+	return process_start(&(struct process_options){
+		.argv = (const char *const[]){ loader_path(), "registrar", NULL },
+		.env = (const char *const[]){ at, preload, NULL },
+		.pass_fd = note });
+}
+
+static void ask_as_a_server(const char *what, unsigned int n)
 {
 	char preload[4096];
 	CLEANUP(command_done) struct command_result r = { 0 };
@@ -74,26 +84,59 @@ static void ask_as_a_server(const char *call, unsigned int n)
 		.env = (const char *const[]){ preload, "ISOMER_LABEL=foo", "ISOMER_VIA=registrar",
 					      NULL } });
 	if (r.status != 0)
-		fail_msg("call %u of %s failed: %s", n, call, r.err);
+		fail_msg("%s %u failed: %s", what, n, r.err);
 }
 
-/* Returns whether the call was made as often as that. */
-static bool fail_at(const struct netns_fixture *ns, const char *call, unsigned int n)
+/* The dynamic linker makes some of the calls too, before there is a registrar: it ends the
+ * program. */
+static bool ended_by_the_linker(struct process *p, int status)
 {
-	CLEANUP(process_stopp) struct process *p = start_registrar(call, n);
-	bool listens = strstr(process_stdout(p), "Listening on ");
+	return status == 127 && strstr(process_stderr(p), "error while loading shared libraries");
+}
+
+static void check_registrar(const struct netns_fixture *ns, struct process *p, const char *what,
+			    unsigned int n)
+{
+	bool listens = process_wait_output_or_end(p, "Listening on ");
 	int status;
 
-	ask_as_a_server(call, n);
-	/* It may be about to end by itself, and to say why. */
+	ask_as_a_server(what, n);
 	process_signal(p, SIGTERM);
 	status = process_wait(p);
 	if (!(status == 0 && listens) &&
-	    !(status == 1 && strstr(process_stderr(p), "isomer-loader: ")))
-		fail_msg("call %u of %s failed: exit status %d\n%s", n, call, status,
-			 process_stderr(p));
+	    !(status == 1 && strstr(process_stderr(p), "isomer-loader: ")) &&
+	    !ended_by_the_linker(p, status))
+		fail_msg("%s %u failed: exit status %d\n%s", what, n, status, process_stderr(p));
 	state_check(ns);
+}
+
+/* Both return whether it came to that. */
+
+static bool fail_call(const struct netns_fixture *ns, const char *call, unsigned int n)
+{
+	CLEANUP(process_stopp) struct process *p = start_with_fault(call, n);
+
+	check_registrar(ns, p, call, n);
 	return was_injected();
+}
+
+static bool fail_allocation(const struct netns_fixture *ns, unsigned int n)
+{
+	CLEANUP_FD int note = memfd_create("note", MFD_CLOEXEC);
+	CLEANUP(process_stopp) struct process *p = NULL;
+	struct stat sb;
+
+	assert_return_code(note, errno);
+	p = start_without_memory(note, n);
+	check_registrar(ns, p, "allocation", n);
+	assert_return_code(fstat(note, &sb), errno);
+	return sb.st_size > 0;
+}
+
+static void prepare(void)
+{
+	assert_return_code(mount("test", FOLDER, "tmpfs", 0, "mode=0755"), errno);
+	guest_dispatcher();
 }
 
 static void a_registrar_whose_calls_fail_breaks_nothing(void **state)
@@ -102,19 +145,31 @@ static void a_registrar_whose_calls_fail_breaks_nothing(void **state)
 	unsigned int points = 0;
 
 	server_need("strace");
-	assert_return_code(mount("test", FOLDER, "tmpfs", 0, "mode=0755"), errno);
-	guest_dispatcher();
+	prepare();
 	for (size_t i = 0; i < sizeof(calls) / sizeof(*calls); i++)
-		for (unsigned int n = 1; fail_at(ns, calls[i], n); n++)
+		for (unsigned int n = 1; fail_call(ns, calls[i], n); n++)
 			points++;
 	printf("%u calls that fail\n", points);
 	assert_true(points > sizeof(calls) / sizeof(*calls));
+}
+
+static void a_registrar_without_memory_breaks_nothing(void **state)
+{
+	const struct netns_fixture *ns = netns_or_skip(state);
+	unsigned int points = 0;
+
+	prepare();
+	while (fail_allocation(ns, points + 1))
+		points++;
+	printf("%u allocations that fail\n", points);
+	assert_true(points > 0);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		netns_test(a_registrar_whose_calls_fail_breaks_nothing),
+		netns_test(a_registrar_without_memory_breaks_nothing),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -425,19 +425,28 @@ static bool has_printed(struct process *p, const char *text)
 	return strstr(process_stderr(p), text) || strstr(process_stdout(p), text);
 }
 
-void process_wait_output(struct process *p, const char *text)
+bool process_wait_output_or_end(struct process *p, const char *text)
 {
 	int64_t deadline = now_ms() + OUTPUT_TIMEOUT_MS;
 	CLEANUP_FD int watch = watch_output(p);
 	char events[1024];
 
 	while (!has_printed(p, text)) {
-		if (p->ended || !wait_event(p, watch, deadline)) {
+		if (p->ended)
+			return false;
+		if (!wait_event(p, watch, deadline)) {
 			close(TAKE_FD(watch));
 			fail_with_output(p, "has not printed", text);
 		}
 		(void)!read(watch, events, sizeof(events)); /* which file does not matter */
 	}
+	return true;
+}
+
+void process_wait_output(struct process *p, const char *text)
+{
+	if (!process_wait_output_or_end(p, text))
+		fail_with_output(p, "has not printed", text);
 }
 
 /* Does a line of a /proc/<pid>/net file, "sl local remote state …" with hexadecimal

@@ -31,6 +31,9 @@ pid_t process_pid(const struct process *p);
  * fails the test after 10 s or when the process ends before. */
 void process_wait_output(struct process *p, const char *text);
 
+/** The same, but a process that ends before fails nothing: then it returns false. */
+bool process_wait_output_or_end(struct process *p, const char *text);
+
 /** Waits until a TCP listener (or UDP socket) of the namespace has the local port @port; fails
  * the test after 10 s. */
 void process_wait_port(struct process *p, const char *protocol, uint16_t port);
