@@ -5,9 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "loader/caps.h"
 #include "loader/command.h"
+#include "loader/end_signals.h"
 #include "loader/exposition.h"
 #include "loader/http.h"
 #include "loader/log.h"
@@ -175,6 +177,7 @@ static int serve(const struct context *ctx, char **args, int n, const char *time
 	};
 	struct isomer_prefix ip;
 	uint64_t port;
+	CLEANUP_FD int end_fd = -1;
 	int fd = -1, r, status;
 
 	status = operand_address(args[0], &ip);
@@ -190,8 +193,14 @@ static int serve(const struct context *ctx, char **args, int n, const char *time
 	r = listen_on(&ip, (uint16_t)port, &fd);
 	if (r < 0)
 		return log_failure(r, "cannot listen on %s port %s: %m", args[0], args[1]);
+	/* Before anybody can know that it serves, and end it. */
+	r = end_signals(&end_fd);
+	if (r < 0) {
+		close(fd);
+		return log_failure(r, "cannot wait for signals: %m");
+	}
 	say_listening(args[0], fd);
-	r = http_serve(fd, &page);
+	r = http_serve(fd, end_fd, &page);
 	if (r == -ELIBACC)
 		return log_failure(r, "cannot serve HTTP: apt-get install libmicrohttpd12, or use "
 				      "--once");

@@ -116,6 +116,9 @@ static int run(const struct context *ctx, char **args, int n, const char *const 
 	r = caps_limit(CAPS_SERVE);
 	if (r < 0)
 		return log_failure(r, "cannot drop capabilities: %m");
+	r = registrar_hold_signals();
+	if (r < 0)
+		return log_failure(r, "cannot wait for signals: %m");
 
 	printf("Listening on %s\n", inherited ? "the socket that was passed" : place.path);
 	status = command_finish();

@@ -3,7 +3,7 @@
 
 #include <errno.h>
 #include <microhttpd.h>
-#include <signal.h>
+#include <poll.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -104,23 +104,17 @@ static enum MHD_Result answer(void *arg, struct MHD_Connection *connection, cons
 	return respond(connection, MHD_HTTP_OK, page->type, body, size);
 }
 
-int http_serve(int fd, const struct http_page *page)
+int http_serve(int fd, int end_fd, const struct http_page *page)
 {
+	struct pollfd end = { .fd = end_fd, .events = POLLIN };
 	struct MHD_Daemon *daemon;
-	sigset_t end;
-	int signal, r;
+	int r;
 
 	r = open_library();
 	if (r < 0) {
 		close(fd);
 		return r;
 	}
-
-	/* Blocked before the thread starts, so that they reach sigwait() and nobody else. */
-	sigemptyset(&end);
-	sigaddset(&end, SIGINT);
-	sigaddset(&end, SIGTERM);
-	sigprocmask(SIG_BLOCK, &end, NULL);
 
 	daemon = mhd.start_daemon(MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_POLL, 0, NULL, NULL,
 				  answer, (void *)page, MHD_OPTION_LISTEN_SOCKET, fd,
@@ -130,7 +124,8 @@ int http_serve(int fd, const struct http_page *page)
 		close(fd);
 		return -EIO;
 	}
-	sigwait(&end, &signal);
+	while (poll(&end, 1, -1) < 0 && errno == EINTR)
+		;
 	mhd.stop_daemon(daemon);
 	return 0;
 }

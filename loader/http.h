@@ -15,7 +15,7 @@ struct http_page {
 
 /**
  * Serves the page on the listening socket @fd, which it closes, in a thread of its own until
- * SIGINT or SIGTERM comes. Returns 0, -ELIBACC when libmicrohttpd is not installed, or another
+ * @end_fd can be read from. Returns 0, -ELIBACC when libmicrohttpd is not installed, or another
  * negative errno.
  */
-int http_serve(int fd, const struct http_page *page);
+int http_serve(int fd, int end_fd, const struct http_page *page);

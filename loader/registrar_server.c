@@ -237,7 +237,7 @@ static void loop(struct pool *pool)
 	}
 }
 
-static int begin(struct pool *pool)
+static sigset_t our_signals(void)
 {
 	sigset_t signals;
 
@@ -245,14 +245,26 @@ static int begin(struct pool *pool)
 	sigaddset(&signals, SIGTERM);
 	sigaddset(&signals, SIGINT);
 	sigaddset(&signals, SIGCHLD);
-	if (sigprocmask(SIG_BLOCK, &signals, NULL) < 0)
-		return -errno;
+	return signals;
+}
+
+static int begin(struct pool *pool)
+{
+	sigset_t signals = our_signals();
+
 	pool->signal_fd = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (pool->signal_fd < 0 || pipe2(pool->accepted, O_CLOEXEC | O_NONBLOCK) < 0)
 		return -errno;
 	pool->users = mmap(NULL, WORKERS_MAX * sizeof(*pool->users), PROT_READ | PROT_WRITE,
 			   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	return pool->users == MAP_FAILED ? -errno : 0;
+}
+
+int registrar_hold_signals(void)
+{
+	sigset_t signals = our_signals();
+
+	return sigprocmask(SIG_BLOCK, &signals, NULL) < 0 ? -errno : 0;
 }
 
 int registrar_serve(const struct registrar_server *server)

@@ -12,5 +12,9 @@ struct registrar_server {
 	const char *bpffs;
 };
 
+/** To be called before anybody can know that it serves, and end it: signals wait for
+ * registrar_serve(). Returns 0 or -errno. */
+int registrar_hold_signals(void);
+
 /** Returns 0 after a signal, or -errno when it could not begin. */
 int registrar_serve(const struct registrar_server *server);

@@ -38,7 +38,7 @@ servers_download() {
 
 # servers_fetch FOLDER: unpacks the servers there, if that was not done yet for all of them.
 servers_fetch() (
-	folder=$1
+	folder=$(realpath -m "$1") # apt takes a relative one for one below its own
 
 	[[ -e $folder/complete && $(<"$folder/complete") == "${servers_packages[*]}" ]] && return 0
 	mkdir -p "$(dirname "$folder")"

@@ -14,7 +14,7 @@
 #include "integration/load.h"
 #include "support/net.h"
 
-#define SECONDS_MAX 60
+#define SECONDS_MAX 240
 
 struct load {
 	struct load_options options;

@@ -9,7 +9,7 @@
 #include <stdint.h>
 #include <sys/socket.h>
 
-#define NET_TIMEOUT_MS 5000
+#define NET_TIMEOUT_MS 30000
 
 socklen_t net_address(const char *ip, uint16_t port, struct sockaddr_storage *ret);
 

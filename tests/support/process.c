@@ -28,11 +28,9 @@
 #include "support/leftover.h"
 #include "support/process.h"
 
-#define OUTPUT_TIMEOUT_MS 10000
-#define PORT_TIMEOUT_MS   10000
-#define EXIT_TIMEOUT_MS   30000
-#define PORT_TICK_NS      10000000 /* 10 ms */
-#define ARGS_MAX          64
+#define TIMEOUT_MS   60000 /* Java, or anything under valgrind, starts slowly on a busy machine */
+#define PORT_TICK_NS 10000000 /* 10 ms */
+#define ARGS_MAX     64
 
 enum { OUT, ERR, STREAMS };
 
@@ -427,7 +425,7 @@ static bool has_printed(struct process *p, const char *text)
 
 bool process_wait_output_or_end(struct process *p, const char *text)
 {
-	int64_t deadline = now_ms() + OUTPUT_TIMEOUT_MS;
+	int64_t deadline = now_ms() + TIMEOUT_MS;
 	CLEANUP_FD int watch = watch_output(p);
 	char events[1024];
 
@@ -497,7 +495,7 @@ static int ticking_timer(void)
 /* The kernel announces no new listener, so this one looks again every 10 ms. */
 void process_wait_port(struct process *p, const char *protocol, uint16_t port)
 {
-	int64_t deadline = now_ms() + PORT_TIMEOUT_MS;
+	int64_t deadline = now_ms() + TIMEOUT_MS;
 	CLEANUP_FD int timer = ticking_timer();
 	char object[32];
 	uint64_t ticks;
@@ -526,7 +524,7 @@ static bool wait_end(struct process *p, int timeout_ms)
 
 int process_wait(struct process *p)
 {
-	if (!wait_end(p, EXIT_TIMEOUT_MS))
+	if (!wait_end(p, TIMEOUT_MS))
 		fail_with_output(p, "has not ended after", "30 s");
 	return p->status;
 }
@@ -550,7 +548,7 @@ int process_stop(struct process *p, int signal)
 static void kill_and_free(struct process *p)
 {
 	process_signal(p, SIGKILL);
-	(void)wait_end(p, EXIT_TIMEOUT_MS);
+	(void)wait_end(p, TIMEOUT_MS);
 	process_free(p);
 }
 
