@@ -1,15 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Everything at once and for a while: clients ask by TCP and UDP all the time, while bindings are
- * replaced, servers restart and crash, the dispatcher is upgraded, labels come and go and the
- * registrar is killed. No client may be answered by the wrong server; in the end there are as many
- * objects as in the beginning, and who lived through it has not grown.
+ * replaced, servers restart, crash and are upgraded in place, the dispatcher is upgraded, labels
+ * come and go and the registrar is killed. No client may be answered by the wrong server; in the
+ * end there are as many objects as in the beginning, and who lived through it has not grown.
  *
  * ISOMER_SOAK_SECONDS says how long (default: 20).
  */
 #include <errno.h>
-#include <inttypes.h>
-#include <limits.h>
-#include <linux/bpf.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
@@ -22,7 +19,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
-#include <sys/stat.h>
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
@@ -30,13 +26,11 @@
 #include <cmocka.h>
 
 #include "integration/guest_process.h"
-#include "state/bpfsys.h"
+#include "soak/census.h"
 #include "state/cleanup.h"
-#include "support/bpf_objects.h"
 #include "support/net.h"
 #include "support/netns.h"
 #include "support/ruleset_model.h"
-#include "support/state_checker.h"
 
 /* A file system that ends with the namespaces of the test. */
 #define FOLDER "/mnt"
@@ -116,7 +110,8 @@ static void *ask(void *udp)
 struct label {
 	const char *name;
 	struct process *newest, *standby;
-	const char *way; /* "ISOMER_VIA=…" */
+	unsigned int upgrades; /* of the newest */
+	const char *way;       /* "ISOMER_VIA=…" */
 	const char *registrar;
 };
 
@@ -141,12 +136,18 @@ static struct process *start_server(const struct label *l)
 	return p;
 }
 
+static void replace(struct label *l)
+{
+	l->newest = start_server(l);
+	l->upgrades = 0;
+}
+
 /* The new one is there before the former goes. */
 static void restart(struct label *l)
 {
 	struct process *former = l->newest;
 
-	l->newest = start_server(l);
+	replace(l);
 	process_stop(former, SIGTERM);
 }
 
@@ -154,7 +155,18 @@ static void restart(struct label *l)
 static void crash(struct label *l)
 {
 	process_stop(l->newest, SIGKILL);
-	l->newest = start_server(l);
+	replace(l);
+}
+
+/* By exec(), with its sockets. */
+static void upgrade_server(struct label *l)
+{
+	char line[32];
+
+	snprintf(line, sizeof(line), "upgraded %u\n", ++l->upgrades);
+	process_signal(l->newest, SIGUSR2);
+	process_wait_output(l->newest, line);
+	guest_said_nothing(l->newest);
 }
 
 /* ---- registrars: one that is killed, and one that lives through everything ---- */
@@ -230,7 +242,7 @@ static void write_sets(void)
 
 static void change_something(struct model_random *random)
 {
-	switch (model_random(random, 10)) {
+	switch (model_random(random, 12)) {
 	case 0:
 	case 1:
 		load_set(model_random(random, 2));
@@ -248,13 +260,19 @@ static void change_something(struct model_random *random)
 		crash(&api);
 		break;
 	case 6:
-		loader_ok("upgrade", NULL);
+		upgrade_server(&web);
 		break;
 	case 7:
+		upgrade_server(&api);
+		break;
+	case 8:
+		loader_ok("upgrade", NULL);
+		break;
+	case 9:
 		loader_ok("bind", "side", "tcp", "127.0.2.0/24", "1-1000", NULL);
 		loader_ok("unbind", "side", "tcp", "127.0.2.0/24", "1-1000", NULL);
 		break;
-	case 8:
+	case 10:
 		loader_ok("grant", "side", "65534", NULL);
 		loader_ok("revoke", "side", NULL);
 		break;
@@ -262,73 +280,6 @@ static void change_something(struct model_random *random)
 		kill_registrar();
 		break;
 	}
-}
-
-/* ---- what there is ---- */
-
-struct sum {
-	unsigned int pins, maps, programs, links, entries;
-	uint32_t vacant;
-	uint64_t memlock;
-};
-
-static uint64_t memlock_of(int fd)
-{
-	char path[64], line[128];
-	uint64_t bytes = 0;
-	FILE *f;
-
-	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
-	f = fopen(path, "re");
-	assert_non_null(f);
-	while (fgets(line, sizeof(line), f))
-		sscanf(line, "memlock: %" SCNu64, &bytes);
-	fclose(f);
-	return bytes;
-}
-
-/* What is in a map of maps lives without a pin; but for the slots of ids that were given back,
- * which have one. */
-static void add_inner(int fd, struct sum *sum)
-{
-	struct bpf_map_info info;
-	uint32_t key, inner;
-
-	assert_int_equal(bpfsys_map_info(fd, &info), 0);
-	if (info.type != BPF_MAP_TYPE_ARRAY_OF_MAPS)
-		return;
-	for (key = 0; key < info.max_entries; key++)
-		sum->entries += bpfsys_map_lookup(fd, &key, &inner) == 0 && inner != sum->vacant;
-}
-
-static void add_pin(const char *path, void *arg)
-{
-	struct sum *sum = arg;
-	enum object_kind kind;
-	struct stat sb;
-	CLEANUP_FD int fd = -1;
-
-	assert_return_code(lstat(path, &sb), errno);
-	if (S_ISDIR(sb.st_mode))
-		return;
-	sum->pins++;
-	fd = object_open(path, &kind);
-	assert_return_code(fd, -fd);
-	sum->memlock += memlock_of(fd);
-	sum->maps += kind == OBJECT_MAP;
-	sum->programs += kind == OBJECT_PROGRAM;
-	sum->links += kind == OBJECT_LINK;
-	if (kind == OBJECT_MAP)
-		add_inner(fd, sum);
-}
-
-static struct sum count_objects(const struct netns_fixture *ns)
-{
-	struct sum sum = { .vacant = state_map_id(ns, "vacant") };
-
-	state_check(ns);
-	state_walk(ns->bpffs, add_pin, &sum);
-	return sum;
 }
 
 /* Resident memory in KiB. */
@@ -359,11 +310,14 @@ static double seconds(void)
 #define CLIENTS 4
 #define TENTHS  10
 
-static void start_everything(void)
+static void start_everything(uint32_t destinations)
 {
+	char text[16];
+
+	snprintf(text, sizeof(text), "%u", destinations);
 	assert_return_code(mount("test", FOLDER, "tmpfs", 0, "mode=0755"), errno);
 	write_sets();
-	loader_ok("load", "--max-destinations", "64", NULL);
+	loader_ok("load", "--max-destinations", text, NULL);
 	load_set(0);
 	killed = start_registrar("killed");
 	steady = start_registrar("steady");
@@ -397,13 +351,14 @@ static void no_client_is_answered_by_the_wrong_server(void **state)
 	double length = text ? strtod(text, NULL) : 20, begin;
 	CLEANUP_FD int other_tcp = tcp_listen("0.0.0.0", 80), other_udp = udp_bind("0.0.0.0", 53);
 	struct model_random random = model_random_make((uint64_t)time(NULL));
-	struct sum before, after;
+	uint32_t destinations = 64 + (uint32_t)getpid() % 4096;
+	struct census before;
 	pthread_t client[CLIENTS];
 	long server_memory = 0, registrar_memory = 0;
 	unsigned int changes = 0;
 
-	start_everything();
-	before = count_objects(ns);
+	start_everything(destinations);
+	before = census_take(ns, destinations);
 	for (uintptr_t i = 0; i < CLIENTS; i++)
 		assert_int_equal(pthread_create(&client[i], NULL, ask, i % 2 ? (void *)i : NULL),
 				 0);
@@ -420,11 +375,10 @@ static void no_client_is_answered_by_the_wrong_server(void **state)
 		pthread_join(client[i], NULL);
 
 	print_counts(changes);
-	after = count_objects(ns);
 	assert_int_equal(wrong, 0);
 	assert_int_equal(refused, 0);
 	assert_false(net_readable(other_tcp, 0) || net_readable(other_udp, 0));
-	assert_memory_equal(&before, &after, sizeof(before)); /* no gaps */
+	census_returns_to(ns, destinations, &before);
 	check_memory("server", web.standby, server_memory);
 	check_memory("registrar", steady, registrar_memory);
 }

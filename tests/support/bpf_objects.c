@@ -111,3 +111,51 @@ int map_next_key(int fd, const void *key, void *ret_next)
 	attr.next_key = (uintptr_t)ret_next;
 	return bpf(BPF_MAP_GET_NEXT_KEY, &attr);
 }
+
+int object_next(enum object_kind kind, uint32_t id, uint32_t *ret_next)
+{
+	static const enum bpf_cmd commands[] = {
+		[OBJECT_MAP] = BPF_MAP_GET_NEXT_ID,
+		[OBJECT_PROGRAM] = BPF_PROG_GET_NEXT_ID,
+		[OBJECT_LINK] = BPF_LINK_GET_NEXT_ID,
+	};
+	union bpf_attr attr;
+	int r;
+
+	memset(&attr, 0, sizeof(attr));
+	attr.start_id = id;
+	r = bpf(commands[kind], &attr);
+	if (r == 0)
+		*ret_next = attr.next_id;
+	return r;
+}
+
+int object_open_id(enum object_kind kind, uint32_t id)
+{
+	static const enum bpf_cmd commands[] = {
+		[OBJECT_MAP] = BPF_MAP_GET_FD_BY_ID,
+		[OBJECT_PROGRAM] = BPF_PROG_GET_FD_BY_ID,
+		[OBJECT_LINK] = BPF_LINK_GET_FD_BY_ID,
+	};
+	union bpf_attr attr;
+
+	memset(&attr, 0, sizeof(attr));
+	attr.map_id = id; /* as the others' */
+	return bpf(commands[kind], &attr);
+}
+
+int object_program_maps(int fd, uint32_t *ret_ids, uint32_t max)
+{
+	struct bpf_prog_info info = { .nr_map_ids = max, .map_ids = (uintptr_t)ret_ids };
+	union bpf_attr attr;
+	int r;
+
+	memset(&attr, 0, sizeof(attr));
+	attr.info.bpf_fd = (uint32_t)fd;
+	attr.info.info_len = sizeof(info);
+	attr.info.info = (uintptr_t)&info;
+	r = bpf(BPF_OBJ_GET_INFO_BY_FD, &attr);
+	if (r < 0)
+		return r;
+	return (int)(info.nr_map_ids < max ? info.nr_map_ids : max);
+}

@@ -23,6 +23,13 @@ int object_open(const char *path, enum object_kind *ret_kind);
 int object_program_info(int fd, struct bpf_prog_info *ret);
 int object_link_info(int fd, struct bpf_link_info *ret);
 
+/** Of all objects of the machine the one behind @id, 0: the first. -ENOENT behind the last. */
+int object_next(enum object_kind kind, uint32_t id, uint32_t *ret_next);
+int object_open_id(enum object_kind kind, uint32_t id);
+
+/** The ids of maps that a program uses, up to @max; how many there are of them. */
+int object_program_maps(int fd, uint32_t *ret_ids, uint32_t max);
+
 /** Kernel's id of a map; fails the test when there is none. */
 uint32_t map_id_of(int fd);
 
