@@ -333,27 +333,39 @@ static void explain_registrar(struct report *line, const struct about *a)
 	add_registrar(line, a, a->f->error);
 }
 
-void failure_report(const struct failure *f, const struct config *config, const char *label,
-		    const struct isomer_socket *s, const char *consequence)
+static void (*const explain[])(struct report *, const struct about *) = {
+	[FAILURE_SOCKET] = explain_socket,   [FAILURE_SECCOMP] = explain_seccomp,
+	[FAILURE_STATE] = explain_state,     [FAILURE_NETNS] = explain_netns,
+	[FAILURE_LABEL] = explain_label,     [FAILURE_SLOTS] = explain_slots,
+	[FAILURE_ADDRESS] = explain_address, [FAILURE_REGISTRAR] = explain_registrar,
+};
+
+static void report(const struct about *a, const char *before, const char *consequence)
 {
-	static void (*const explain[])(struct report *, const struct about *) = {
-		[FAILURE_SOCKET] = explain_socket,   [FAILURE_SECCOMP] = explain_seccomp,
-		[FAILURE_STATE] = explain_state,     [FAILURE_NETNS] = explain_netns,
-		[FAILURE_LABEL] = explain_label,     [FAILURE_SLOTS] = explain_slots,
-		[FAILURE_ADDRESS] = explain_address, [FAILURE_REGISTRAR] = explain_registrar,
-	};
-	const struct about about = { f, config, label, s };
+	const struct failure *f = a->f;
 	struct report line;
 	int saved = errno;
 
-	if (!report_first_time((unsigned)f->stage << 16 | (unsigned)(f->error & 0xffff), label))
+	if (!report_first_time((unsigned)f->stage << 16 | (unsigned)(f->error & 0xffff), a->label))
 		return;
 
 	report_begin(&line);
-	report_add(&line, "cannot register ");
-	describe_socket(&line, s);
-	report_add(&line, " under '%s'%s: ", label, consequence);
-	explain[f->stage](&line, &about);
+	report_add(&line, "%s ", before);
+	describe_socket(&line, a->s);
+	report_add(&line, " under '%s'%s: ", a->label, consequence);
+	explain[f->stage](&line, a);
 	report_end(&line);
 	errno = saved;
+}
+
+void failure_report(const struct failure *f, const struct config *config, const char *label,
+		    const struct isomer_socket *s, const char *consequence)
+{
+	report(&(struct about){ f, config, label, s }, "cannot register", consequence);
+}
+
+void failure_report_answer(const struct failure *f, const struct config *config, const char *label,
+			   const struct isomer_socket *s)
+{
+	report(&(struct about){ f, config, label, s }, "cannot send an answer of", "");
 }

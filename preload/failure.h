@@ -37,3 +37,7 @@ int failure_errno(const struct failure *f);
  * survives. */
 void failure_report(const struct failure *f, const struct config *config, const char *label,
 		    const struct isomer_socket *s, const char *consequence);
+
+/** The same for a datagram that is not sent, as it would not leave from where it was asked for. */
+void failure_report_answer(const struct failure *f, const struct config *config, const char *label,
+			   const struct isomer_socket *s);

@@ -9,7 +9,9 @@
 #include "preload/failure.h"
 #include "preload/guard.h"
 #include "preload/places.h"
+#include "preload/registrar.h"
 #include "preload/request.h"
+#include "preload/udp_watch.h"
 #include "preload/way.h"
 #include "state/parse.h"
 
@@ -18,6 +20,7 @@
 enum reason {
 	REASON_OTHER_TCP = CONFIG_VARIABLES,
 	REASON_OTHER_UDP,
+	REASON_UNWATCHED,
 };
 
 static void report_mistake(const struct config *config, enum config_variable variable)
@@ -143,6 +146,22 @@ static bool is_other_udp(const struct request *r)
 	return false;
 }
 
+/* It gets traffic for more than its own address, or its group does. */
+static void watch(const struct request *r)
+{
+	struct report line;
+	int error = r->s->protocol == IPPROTO_UDP ? udp_watch(r->fd, r->s) : 0;
+
+	if (error == 0 || r->config->on_error == CONFIG_IGNORE ||
+	    !report_first_time(REASON_UNWATCHED, r->label))
+		return;
+	report_begin(&line);
+	report_add(&line, "answers of ");
+	describe_socket(&line, r->s);
+	report_add(&line, " leave from its own address and port (errno %d)", -error);
+	report_end(&line);
+}
+
 /* --- before the real call -------------------------------------------------------------------- */
 
 static int check(const struct config *config, int fd, const struct isomer_socket *s, bool mptcp)
@@ -219,10 +238,12 @@ static int register_socket(struct request *r, bool mptcp, const char *consequenc
 		return 0;
 	}
 	if (!mptcp && way_register(r, &outcome, &f) == 0) {
-		if (outcome.ambiguous)
+		if (outcome.ambiguous) {
 			report_other_port(r);
-		else
-			report_registered(r, &outcome);
+			return 0;
+		}
+		report_registered(r, &outcome);
+		watch(r);
 		return 0;
 	}
 	if (!is_other_udp(r))
@@ -284,4 +305,33 @@ void register_found(const struct config *config, int fd)
 
 	if (inspect(fd, 0, &s, &mptcp))
 		(void)register_socket(&r, mptcp, ", but the socket was inherited and stays");
+}
+
+/* --- answers --------------------------------------------------------------------------------- */
+
+/* Where it may help: a port below 1024, or another rule of this kind. */
+static bool is_right_lacking(int error)
+{
+	return error == -EACCES || error == -EPERM;
+}
+
+int register_reply_socket(const struct config *config, int fd, const struct sockaddr *local,
+			  int error, int *ret_fd)
+{
+	struct failure f = { .stage = FAILURE_ADDRESS, .error = error };
+	struct isomer_socket s;
+	struct request r = { .config = config, .s = &s, .fd = fd };
+	int saved = errno;
+	bool mptcp;
+	GUARD();
+
+	if (isomer_socket_look(fd, &s, &mptcp) == 0 && decide(&r)) {
+		if (is_right_lacking(error) && config->via != CONFIG_BPF &&
+		    registrar_reply_socket(&r, local, ret_fd, &f) == 0)
+			error = 0;
+		else if (config->on_error != CONFIG_IGNORE)
+			failure_report_answer(&f, config, r.label, &s);
+	}
+	errno = saved;
+	return error;
 }

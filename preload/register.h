@@ -31,3 +31,9 @@ int register_after_bind(const struct config *config, int fd, const struct sockad
 
 /** A socket for which no call was hooked: it may be anything. Never fails: it is not ours alone. */
 void register_found(const struct config *config, int fd);
+
+/** A socket bound to @local for answers of the registered @fd, which this process could not bind
+ * there itself (@error, negative errno): by the registrar, where that may help. What does not work
+ * is said once. Returns 0 or a negative errno; errno survives. */
+int register_reply_socket(const struct config *config, int fd, const struct sockaddr *local,
+			  int error, int *ret_fd);

@@ -11,6 +11,7 @@
 #include "preload/direct.h"
 #include "preload/guard.h"
 #include "preload/inherited.h"
+#include "preload/real.h"
 #include "preload/register.h"
 
 #define DONE      UINT64_MAX
@@ -39,6 +40,7 @@ static void register_early(void)
 
 static void start(void)
 {
+	real_start();
 	config_load(&config);
 	if (config.active) {
 		report_start(config.log);

@@ -5,7 +5,8 @@
 # What libisomer_preload.so shows to other programs, and what it needs from them: a name too many
 # would shadow one of theirs, a library too many would be loaded into all of them.
 
-set(expected_exports bind listen)
+set(expected_exports __read_chk __recv_chk __recvfrom_chk bind getsockopt listen read readv recv
+  recvfrom recvmmsg recvmsg send sendmmsg sendmsg sendto setsockopt write writev)
 set(expected_needed libc.so.6)
 
 # lines(RESULT REGEX COMMAND…): group 1 of every line of the output that matches, sorted.

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "preload/udp_marks.h"
+
+#include <errno.h>
+#include <stddef.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* Of one descriptor. Written before the cookie, which is 0 meanwhile. */
+struct udp_mark_slot {
+	_Atomic uint64_t cookie;
+	_Atomic uint64_t addr[2];
+	_Atomic uint32_t scope;
+	_Atomic uint16_t port;
+	_Atomic uint8_t ipv6;
+	_Atomic uint8_t wishes;
+};
+_Static_assert(sizeof(struct udp_mark_slot) == 32, "two marks in a cache line");
+
+_Atomic(struct udp_mark_slot *) udp_marks;
+
+static int map_marks(struct udp_mark_slot **ret)
+{
+	size_t size = UDP_MARKS_MAX * sizeof(struct udp_mark_slot);
+	struct udp_mark_slot *seen = NULL, *fresh;
+
+	*ret = atomic_load(&udp_marks);
+	if (*ret)
+		return 0;
+	fresh = mmap(NULL, size, PROT_READ | PROT_WRITE,
+		     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (fresh == MAP_FAILED)
+		return -errno;
+	if (!atomic_compare_exchange_strong(&udp_marks, &seen, fresh)) {
+		munmap(fresh, size);
+		fresh = seen;
+	}
+	*ret = fresh;
+	return 0;
+}
+
+int udp_mark_set(int fd, const struct udp_mark *mark)
+{
+	struct udp_mark_slot *slots;
+	int r;
+
+	if (fd < 0 || fd >= UDP_MARKS_MAX)
+		return -EMFILE;
+	r = map_marks(&slots);
+	if (r < 0)
+		return r;
+	atomic_store(&slots[fd].cookie, 0);
+	atomic_store(&slots[fd].addr[0], mark->bound.addr[0]);
+	atomic_store(&slots[fd].addr[1], mark->bound.addr[1]);
+	atomic_store(&slots[fd].scope, mark->bound.scope);
+	atomic_store(&slots[fd].port, mark->bound.port);
+	atomic_store(&slots[fd].ipv6, mark->ipv6);
+	atomic_store(&slots[fd].wishes, (uint8_t)mark->wishes);
+	atomic_store(&slots[fd].cookie, mark->cookie);
+	return 0;
+}
+
+/* Not libc's function: it is hooked. */
+static uint64_t cookie_of(int fd)
+{
+	uint64_t cookie = 0;
+	socklen_t len = sizeof(cookie);
+	int saved = errno;
+
+	if (syscall(SYS_getsockopt, fd, SOL_SOCKET, SO_COOKIE, &cookie, &len) < 0)
+		cookie = 0;
+	errno = saved;
+	return cookie;
+}
+
+bool udp_mark_verify(struct udp_mark_slot *slots, int fd, struct udp_mark *ret)
+{
+	struct udp_mark_slot *slot;
+
+	if (fd < 0 || fd >= UDP_MARKS_MAX)
+		return false;
+	slot = &slots[fd];
+	ret->cookie = atomic_load_explicit(&slot->cookie, memory_order_acquire);
+	if (ret->cookie == 0)
+		return false;
+	if (cookie_of(fd) != ret->cookie) { /* the number is something else's by now */
+		atomic_compare_exchange_strong(&slot->cookie, &ret->cookie, 0);
+		return false;
+	}
+	ret->bound.addr[0] = atomic_load_explicit(&slot->addr[0], memory_order_relaxed);
+	ret->bound.addr[1] = atomic_load_explicit(&slot->addr[1], memory_order_relaxed);
+	ret->bound.scope = atomic_load_explicit(&slot->scope, memory_order_relaxed);
+	ret->bound.port = atomic_load_explicit(&slot->port, memory_order_relaxed);
+	ret->ipv6 = atomic_load_explicit(&slot->ipv6, memory_order_relaxed);
+	ret->wishes = atomic_load_explicit(&slot->wishes, memory_order_relaxed);
+	return true;
+}
+
+void udp_mark_wish(int fd, enum udp_wish wish, bool on)
+{
+	struct udp_mark_slot *slot = &atomic_load(&udp_marks)[fd];
+
+	if (on)
+		atomic_fetch_or(&slot->wishes, (uint8_t)wish);
+	else
+		atomic_fetch_and(&slot->wishes, (uint8_t)~wish);
+}

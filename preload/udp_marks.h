@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Which descriptors are registered UDP sockets. Nothing says when a descriptor is closed and its
+ * number goes to something else, so a mark holds the socket's cookie, and counts while the
+ * descriptor has that. Any other descriptor costs no system call.
+ */
+#pragma once
+
+#include <stdatomic.h>
+
+#include "preload/udp_address.h"
+
+#define UDP_MARKS_MAX (1 << 20) /* descriptors; higher ones are not marked */
+
+/* What the program has set itself: this library sets all of them. */
+enum udp_wish {
+	UDP_WISH_ORIGDST4 = 1 << 0, /* IP_RECVORIGDSTADDR */
+	UDP_WISH_ORIGDST6 = 1 << 1, /* IPV6_RECVORIGDSTADDR */
+	UDP_WISH_FREEBIND = 1 << 2, /* IP_FREEBIND, which is IPV6_FREEBIND too */
+};
+
+struct udp_mark {
+	uint64_t cookie;
+	struct udp_address bound;
+	bool ipv6;       /* of AF_INET6 */
+	unsigned wishes; /* enum udp_wish */
+};
+
+/** NULL while this process has registered no UDP socket. */
+extern _Atomic(struct udp_mark_slot *) udp_marks;
+
+/** Marks @fd. Returns 0 or -errno. */
+int udp_mark_set(int fd, const struct udp_mark *mark);
+
+/** The mark of @fd, which has one in all likelihood. errno survives. */
+bool udp_mark_verify(struct udp_mark_slot *slots, int fd, struct udp_mark *ret);
+
+/** Notes what the program has set of @fd, which has a mark. */
+void udp_mark_wish(int fd, enum udp_wish wish, bool on);
+
+/** Is @fd a registered UDP socket? */
+static inline bool udp_mark_look(int fd, struct udp_mark *ret)
+{
+	struct udp_mark_slot *slots = atomic_load_explicit(&udp_marks, memory_order_relaxed);
+
+	return __builtin_expect(slots != NULL, 0) && udp_mark_verify(slots, fd, ret);
+}

@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "preload/udp_reply.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/filter.h>
+#include <stddef.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#include "preload/guard.h"
+#include "preload/real.h"
+#include "preload/register.h"
+#include "preload/start.h"
+#include "state/cleanup.h"
+
+#ifndef IPV6_FREEBIND
+#define IPV6_FREEBIND 78
+#endif
+
+/* How the server sends. */
+static const struct option {
+	int level, name;
+} options[] = {
+	{ SOL_SOCKET, SO_MARK },
+	{ SOL_SOCKET, SO_PRIORITY },
+	{ SOL_SOCKET, SO_BROADCAST },
+	{ SOL_SOCKET, SO_DONTROUTE },
+	{ SOL_IP, IP_TOS },
+	{ SOL_IP, IP_TTL },
+	{ SOL_IP, IP_MTU_DISCOVER },
+	{ SOL_IPV6, IPV6_TCLASS },
+	{ SOL_IPV6, IPV6_UNICAST_HOPS },
+	{ SOL_IPV6, IPV6_MTU_DISCOVER },
+};
+
+static void carry(int from, int to, int level, int name)
+{
+	int value = 0, fresh = 0;
+	socklen_t len = sizeof(value);
+
+	if (real_getsockopt(from, level, name, &value, &len) < 0)
+		return;
+	len = sizeof(fresh);
+	if (real_getsockopt(to, level, name, &fresh, &len) == 0 && value != fresh)
+		(void)real_setsockopt(to, level, name, &value, sizeof(value));
+}
+
+static void carry_options(int from, int to, bool ipv6)
+{
+	struct timeval timeout;
+	socklen_t len = sizeof(timeout);
+
+	for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++)
+		if (ipv6 || options[i].level != SOL_IPV6)
+			carry(from, to, options[i].level, options[i].name);
+	if (real_getsockopt(from, SOL_SOCKET, SO_SNDTIMEO, &timeout, &len) == 0 &&
+	    (timeout.tv_sec || timeout.tv_usec))
+		(void)real_setsockopt(to, SOL_SOCKET, SO_SNDTIMEO, &timeout, len);
+}
+
+/* For ever, whatever becomes of the descriptor. */
+static int make_deaf(int fd)
+{
+	struct sock_filter drop = BPF_STMT(BPF_RET | BPF_K, 0);
+	const struct sock_fprog program = { 1, &drop };
+	const int on = 1;
+
+	if (real_setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)) < 0 ||
+	    real_setsockopt(fd, SOL_SOCKET, SO_LOCK_FILTER, &on, sizeof(on)) < 0)
+		return -errno;
+	return 0;
+}
+
+/* Returns what goes into bind(): of the socket's own family, so that the program's names and
+ * control messages are as good there. */
+static socklen_t address_for(const struct udp_address *a, bool ipv6, struct sockaddr_storage *ret)
+{
+	struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)ret;
+	struct sockaddr_in *in = (struct sockaddr_in *)ret;
+
+	memset(ret, 0, sizeof(*ret));
+	if (ipv6) {
+		in6->sin6_family = AF_INET6;
+		in6->sin6_addr = udp_address_in6(a);
+		in6->sin6_port = a->port;
+		in6->sin6_scope_id = a->scope;
+		return sizeof(*in6);
+	}
+	in->sin_family = AF_INET;
+	in->sin_addr = udp_address_in(a);
+	in->sin_port = a->port;
+	return sizeof(*in);
+}
+
+static int open_own(const struct udp_address *local, bool ipv6, int *ret_fd)
+{
+	const int on = 1, off = 0;
+	struct sockaddr_storage addr;
+	CLEANUP_FD int fd = -1;
+	socklen_t len;
+	int r;
+
+	fd = socket(ipv6 ? AF_INET6 : AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return -errno;
+	r = make_deaf(fd);
+	if (r < 0)
+		return r;
+	/* Others may have the port, and the address is nobody's yet. */
+	if (real_setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0)
+		return -errno;
+	if (ipv6) {
+		(void)real_setsockopt(fd, SOL_IPV6, IPV6_V6ONLY, &off, sizeof(off));
+		(void)real_setsockopt(fd, SOL_IPV6, IPV6_FREEBIND, &on, sizeof(on));
+	} else {
+		(void)real_setsockopt(fd, SOL_IP, IP_FREEBIND, &on, sizeof(on));
+	}
+	len = address_for(local, ipv6, &addr);
+	if (real_bind(fd, (struct sockaddr *)&addr, len) < 0)
+		return -errno;
+
+	*ret_fd = TAKE_FD(fd);
+	return 0;
+}
+
+/* Under an IPv6 server the registrar's socket for IPv4 is one of IPv4. */
+static bool translate(struct msghdr *m, const struct udp_address *peer,
+		      struct sockaddr_storage *name)
+{
+	if (m->msg_control && m->msg_controllen)
+		return false; /* of IPv6, which would have said the same for IPv4 */
+	m->msg_namelen = address_for(peer, false, name);
+	m->msg_name = name;
+	return true;
+}
+
+static int refuse(int error)
+{
+	errno = error == -EMFILE || error == -ENFILE || error == -ENOMEM || error == -ENOBUFS
+			? ENOBUFS
+			: EHOSTUNREACH;
+	return -1;
+}
+
+ssize_t udp_reply_send(const struct udp_mark *mark, int fd, const struct udp_address *local,
+		       const struct msghdr *m, int flags)
+{
+	struct msghdr k = *m;
+	struct sockaddr_storage name, bound;
+	struct udp_address peer;
+	CLEANUP_FD int reply = -1;
+	socklen_t len = sizeof(name);
+	bool ipv6 = mark->ipv6;
+	int saved = errno, r;
+	ssize_t ret;
+	GUARD();
+
+	if (!m->msg_name || m->msg_namelen == 0) { /* connected */
+		if (getpeername(fd, (struct sockaddr *)&name, &len) < 0)
+			return -1;
+		k.msg_name = &name;
+		k.msg_namelen = len;
+	}
+	r = open_own(local, mark->ipv6, &reply);
+	if (r < 0) {
+		address_for(local, mark->ipv6, &bound);
+		r = register_reply_socket(start_config(), fd, (struct sockaddr *)&bound, r, &reply);
+		ipv6 = mark->ipv6 && !udp_address_is_ipv4(local);
+	}
+	if (r < 0)
+		return refuse(r);
+	if (mark->ipv6 && !ipv6 &&
+	    (!udp_address_of(k.msg_name, k.msg_namelen, &peer) || !translate(&k, &peer, &name)))
+		return refuse(-EOPNOTSUPP);
+	carry_options(fd, reply, ipv6);
+	if (fcntl(fd, F_GETFL) & O_NONBLOCK)
+		flags |= MSG_DONTWAIT;
+	errno = saved;
+	ret = real_sendmsg(reply, &k, flags);
+	return ret;
+}

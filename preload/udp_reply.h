@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Answers from another port than the socket's: by a socket bound there, for this one datagram. It
+ * is not connected, so the dispatcher steers what arrives there past it, and deaf for what would
+ * reach it otherwise.
+ */
+#pragma once
+
+#include "preload/udp_marks.h"
+
+/** Sends @m from @local. What there is no such socket for is refused with EHOSTUNREACH (ENOBUFS
+ * when descriptors or memory are lacking) and a line. */
+ssize_t udp_reply_send(const struct udp_mark *mark, int fd, const struct udp_address *local,
+		       const struct msghdr *m, int flags);
