@@ -2,7 +2,7 @@
 
 # Programs and libraries that know nothing about isomer: no flags of ours, no sanitizer.
 set(guests ${CMAKE_CURRENT_BINARY_DIR}/guests)
-foreach(guest attacker carries_on cases daemon early echo filtered forks inherits named server small_stack threads uring wild)
+foreach(guest attacker carries_on cases daemon early echo filtered forks inherits named server small_stack threads udp_echo uring wild)
   add_executable(guest_${guest} ${CMAKE_CURRENT_LIST_DIR}/guests/${guest}.c)
   list(APPEND guest_targets guest_${guest})
 endforeach()
@@ -144,3 +144,5 @@ isomer_add_test(test_udp_servers integration isomer_test_servers isomer_test_cgr
 target_compile_definitions(test_udp_servers PRIVATE
   ISOMER_EXAMPLE_ECHO="$<TARGET_FILE:isomer_echo>")
 add_dependencies(test_udp_servers isomer_echo)
+
+isomer_add_test(test_udp_answers integration isomer_test_servers isomer_test_guests)

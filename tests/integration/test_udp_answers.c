@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* UDP under the library: answers leave from the address and port that the client wrote to. Clients
+ * are connected, so that an answer from elsewhere does not reach them.
+ */
+#include <errno.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "integration/guest_process.h"
+#include "integration/server.h"
+#include "state/cleanup.h"
+#include "support/net.h"
+#include "support/netns.h"
+
+#define PREFIX4 "198.51.100.0/24"
+#define PREFIX6 "2001:db8::/64"
+
+static const struct guest_options under_foo = { .env = { "ISOMER_LABEL=foo" } };
+
+/* A dispatcher that leads all ports of both prefixes to "foo". */
+static void dispatcher(void **state)
+{
+	netns_or_skip(state);
+	loader_ok("load", NULL);
+	server_local_prefix(PREFIX4);
+	server_local_prefix(PREFIX6);
+	loader_ok("bind", "foo", "udp", PREFIX4, "0", NULL);
+	loader_ok("bind", "foo", "udp", PREFIX6, "0", NULL);
+}
+
+static int client(const char *ip, uint16_t port)
+{
+	struct sockaddr_storage to;
+	socklen_t len = net_address(ip, port, &to);
+	int fd = socket(to.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	assert_return_code(fd, errno);
+	assert_return_code(connect(fd, (struct sockaddr *)&to, len), errno);
+	return fd;
+}
+
+static void assert_answered(int fd, const char *what)
+{
+	char answer[16];
+
+	if (!net_readable(fd, NET_TIMEOUT_MS))
+		fail_msg("%s: no answer", what);
+	assert_int_equal(recv(fd, answer, sizeof(answer), 0), 4);
+	assert_memory_equal(answer, "text", 4);
+}
+
+static void ask(const char *ip, uint16_t port)
+{
+	CLEANUP_FD int fd = client(ip, port);
+	char what[64];
+
+	snprintf(what, sizeof(what), "%s port %u", ip, port);
+	assert_int_equal(send(fd, "text", 4, 0), 4);
+	assert_answered(fd, what);
+}
+
+/* One after the other: while the server's socket is connected to one client, no other reaches it.
+ */
+static void ask_each(struct process *p, bool ipv4, bool ipv6)
+{
+	static const struct {
+		const char *ip;
+		uint16_t port;
+		bool ipv6;
+	} asked[] = {
+		{ "198.51.100.1", 7000, false }, { "198.51.100.254", 7000, false },
+		{ "198.51.100.1", 7001, false }, { "198.51.100.77", 53, false },
+		{ "2001:db8::1", 7000, true },   { "2001:db8::ffff", 7000, true },
+		{ "2001:db8::1", 7001, true },   { "2001:db8::77", 53, true },
+	};
+	unsigned n = 0;
+
+	for (size_t i = 0; i < sizeof(asked) / sizeof(asked[0]); i++) {
+		char answered[32];
+
+		if (asked[i].ipv6 ? !ipv6 : !ipv4)
+			continue;
+		ask(asked[i].ip, asked[i].port);
+		snprintf(answered, sizeof(answered), "answered %u\n", ++n);
+		process_wait_output(p, answered);
+	}
+}
+
+static void serve_by(void **state, const char *receive, const char *send)
+{
+	static const char *const bound[] = { "127.0.0.1", "0.0.0.0", "::1", "::" };
+
+	dispatcher(state);
+	for (size_t i = 0; i < sizeof(bound) / sizeof(bound[0]); i++) {
+		struct process *p =
+			guest_start(&under_foo, "udp_echo", receive, send, bound[i], "7000", NULL);
+
+		ask_each(p, i != 2, i >= 2);
+		guest_said_nothing(p);
+		process_stop(p, SIGKILL);
+	}
+}
+
+static void recvfrom_and_sendto(void **state)
+{
+	serve_by(state, "recvfrom", "sendto");
+}
+
+static void recvmsg_and_sendmsg(void **state)
+{
+	serve_by(state, "recvmsg", "sendmsg");
+}
+
+static void recvmmsg_and_sendmmsg(void **state)
+{
+	serve_by(state, "recvmmsg", "sendmmsg");
+}
+
+static void recv_and_send(void **state)
+{
+	serve_by(state, "recv", "send");
+}
+
+static void read_and_write(void **state)
+{
+	serve_by(state, "read", "write");
+}
+
+static void readv_and_writev(void **state)
+{
+	serve_by(state, "readv", "writev");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		netns_test(recvfrom_and_sendto),   netns_test(recvmsg_and_sendmsg),
+		netns_test(recvmmsg_and_sendmmsg), netns_test(recv_and_send),
+		netns_test(read_and_write),        netns_test(readv_and_writev),
+	};
+
+	return cmocka_run_group_tests_name("UDP answers", tests, NULL, NULL);
+}
