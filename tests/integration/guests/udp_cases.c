@@ -1,0 +1,580 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* udp_cases IP PORT: receives what it has sent itself to IP:PORT, in all the ways there are, and
+ * prints everything that the kernel says. Without the library and under it the output has to be the
+ * same, byte for byte.
+ *
+ * Nothing that varies from run to run is printed: no times, no ports that the kernel chose.
+ */
+#include <fcntl.h>
+#include <linux/errqueue.h>
+#include <poll.h>
+#include <sys/ioctl.h>
+#include <sys/uio.h>
+#include <time.h>
+
+#include "guest.h"
+
+#ifndef IPV6_RECVORIGDSTADDR
+#define IPV6_RECVORIGDSTADDR 74
+#endif
+#ifndef IPV6_FREEBIND
+#define IPV6_FREEBIND 78
+#endif
+
+static struct sockaddr_storage server_addr;
+static socklen_t server_len;
+static int server, client;
+static bool ipv6;
+
+static void set(int level, int option, int value)
+{
+	int ret = setsockopt(server, level, option, &value, sizeof(value));
+
+	printf("  set %d %d to %d: %d %s\n", level, option, value, ret,
+	       ret ? strerrorname_np(errno) : "-");
+}
+
+static void get(int level, int option, socklen_t len)
+{
+	unsigned char value[8] = { 0xaa, 0xaa, 0xaa, 0xaa, 0xaa, 0xaa, 0xaa, 0xaa };
+	int ret = getsockopt(server, level, option, value, &len);
+
+	printf("  get %d %d: %d len %u value %02x%02x%02x%02x%02x\n", level, option, ret, len,
+	       value[0], value[1], value[2], value[3], value[4]);
+}
+
+static void client_sends(const char *text, size_t n)
+{
+	struct pollfd p = { .fd = server, .events = POLLIN };
+
+	if (sendto(client, text, n, 0, (struct sockaddr *)&server_addr, server_len) != (ssize_t)n)
+		guest_die("client");
+	if (poll(&p, 1, 5000) != 1)
+		guest_die("poll");
+}
+
+static void print_bytes(const char *what, const void *data, size_t n)
+{
+	const unsigned char *byte = data;
+
+	printf("  %s:", what);
+	for (size_t i = 0; i < n; i++)
+		printf(" %02x", byte[i]);
+	puts("");
+}
+
+/* Without the client's port, which differs. */
+static void print_name(const void *name, size_t size, size_t len)
+{
+	unsigned char bytes[64];
+
+	memcpy(bytes, name, size);
+	if (len >= 4 && size >= 4)
+		bytes[2] = bytes[3] = 0;
+	printf("  namelen %zu\n", len);
+	print_bytes("name", bytes, size);
+}
+
+/* Of times and interfaces only that they are there. */
+static void print_control(const struct msghdr *m)
+{
+	printf("  controllen %zu flags %x\n", (size_t)m->msg_controllen, m->msg_flags);
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(m); c; c = CMSG_NXTHDR((struct msghdr *)m, c)) {
+		printf("  level %d type %d len %zu\n", c->cmsg_level, c->cmsg_type,
+		       (size_t)c->cmsg_len);
+		if (c->cmsg_level != SOL_SOCKET && c->cmsg_len >= CMSG_LEN(0) &&
+		    !(c->cmsg_type == IP_RECVERR || c->cmsg_type == IPV6_RECVERR))
+			print_bytes("data", CMSG_DATA(c), c->cmsg_len - CMSG_LEN(0));
+	}
+}
+
+static void print_result(const char *what, ssize_t n, const void *data, size_t size)
+{
+	printf("%s: %zd %s\n", what, n,
+	       n < 0                  ? strerrorname_np(errno)
+	       : errno == GUEST_ERRNO ? "-"
+				      : "errno changed");
+	print_bytes("data", data, size);
+}
+
+/* ---- one call each ---- */
+
+static void by_recvmsg(const char *what, size_t size, size_t namelen, size_t controllen, int flags)
+{
+	char data[32] = { 0 }, name[64], control[4096];
+	struct iovec iov = { data, size };
+	struct msghdr m = {
+		.msg_name = namelen == SIZE_MAX ? NULL : name,
+		.msg_namelen = namelen == SIZE_MAX ? 7 : (socklen_t)namelen,
+		.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = controllen == SIZE_MAX ? NULL : control,
+		.msg_controllen = controllen == SIZE_MAX ? 100 : controllen,
+		.msg_flags = 0x55,
+	};
+	ssize_t n;
+
+	memset(name, 0xaa, sizeof(name));
+	memset(control, 0, sizeof(control));
+	errno = GUEST_ERRNO;
+	n = recvmsg(server, &m, flags);
+	print_result(what, n, data, sizeof(data));
+	print_name(name, sizeof(name), m.msg_namelen);
+	if (controllen != SIZE_MAX)
+		print_control(&m);
+	else
+		printf("  controllen %zu flags %x\n", (size_t)m.msg_controllen, m.msg_flags);
+}
+
+static void by_recvfrom(const char *what, size_t size, size_t namelen, int flags)
+{
+	char data[32] = { 0 }, name[64];
+	socklen_t len = namelen == SIZE_MAX ? 7 : (socklen_t)namelen;
+	ssize_t n;
+
+	memset(name, 0xaa, sizeof(name));
+	errno = GUEST_ERRNO;
+	n = recvfrom(server, data, size, flags,
+		     namelen == SIZE_MAX ? NULL : (struct sockaddr *)name, &len);
+	print_result(what, n, data, sizeof(data));
+	print_name(name, sizeof(name), len);
+}
+
+static void by_recv(const char *what, size_t size, int flags)
+{
+	char data[32] = { 0 };
+	ssize_t n;
+
+	errno = GUEST_ERRNO;
+	n = recv(server, data, size, flags);
+	print_result(what, n, data, sizeof(data));
+}
+
+static void by_read(const char *what, size_t size)
+{
+	char data[32] = { 0 };
+	ssize_t n;
+
+	errno = GUEST_ERRNO;
+	n = read(server, data, size);
+	print_result(what, n, data, sizeof(data));
+}
+
+static void by_readv(const char *what, const struct iovec *iov, int count, const char *data,
+		     size_t size)
+{
+	ssize_t n;
+
+	errno = GUEST_ERRNO;
+	n = readv(server, iov, count);
+	print_result(what, n, data, size);
+}
+
+static void by_recvmmsg(const char *what, unsigned n, int flags, struct timespec *timeout,
+			size_t controllen, size_t size)
+{
+	static char data[40][32], control[40][256], name[40][64];
+	struct iovec iov[40];
+	struct mmsghdr v[40];
+	int ret;
+
+	memset(data, 0, sizeof(data));
+	memset(name, 0xaa, sizeof(name));
+	for (unsigned i = 0; i < 40; i++) {
+		iov[i] = (struct iovec){ data[i], size };
+		v[i] = (struct mmsghdr){ .msg_len = 77,
+					 .msg_hdr = { .msg_name = i % 2 ? NULL : name[i],
+						      .msg_namelen = i % 3 ? 28 : 3,
+						      .msg_iov = &iov[i],
+						      .msg_iovlen = 1,
+						      .msg_control = controllen ? control[i] : NULL,
+						      .msg_controllen = controllen } };
+	}
+	errno = GUEST_ERRNO;
+	ret = recvmmsg(server, v, n, flags, timeout);
+	printf("%s: %d %s\n", what, ret,
+	       ret < 0                ? strerrorname_np(errno)
+	       : errno == GUEST_ERRNO ? "-"
+				      : "errno changed");
+	for (int i = 0; i < ret; i++) {
+		printf("  %d: len %u\n", i, v[i].msg_len);
+		print_bytes("data", data[i], 8);
+		print_name(name[i], 32, v[i].msg_hdr.msg_namelen);
+		print_control(&v[i].msg_hdr);
+	}
+}
+
+static void drain(void)
+{
+	char data[8];
+	unsigned n = 0;
+
+	while (recv(server, data, sizeof(data), MSG_DONTWAIT) >= 0)
+		n++;
+	printf("left: %u\n", n);
+}
+
+/* ---- cases ---- */
+
+static const size_t nothing = SIZE_MAX;
+
+static void names_and_sizes(void)
+{
+	static const size_t lengths[] = { 0, 1, 2, 8, 15, 16, 20, 27, 28, 40, 64 };
+
+	for (size_t i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++) {
+		client_sends("hello", 5);
+		by_recvfrom("recvfrom, name", 32, lengths[i], 0);
+		client_sends("hello", 5);
+		by_recvmsg("recvmsg, name", 32, lengths[i], 0, 0);
+	}
+	client_sends("hello", 5);
+	by_recvfrom("recvfrom, no name", 32, nothing, 0);
+	client_sends("hello", 5);
+	by_recvfrom("recvfrom, negative length", 32, (size_t)(socklen_t)-1, 0);
+	client_sends("hello", 5);
+	by_recvmsg("recvmsg, no name", 32, nothing, nothing, 0);
+	client_sends("hello", 5);
+	by_recvmsg("recvmsg, negative length", 32, (size_t)(socklen_t)-1, 0, 0);
+	drain();
+}
+
+static void cut(void)
+{
+	client_sends("hello", 5);
+	by_recv("recv, cut", 3, 0);
+	client_sends("hello", 5);
+	by_recv("recv, cut, MSG_TRUNC", 3, MSG_TRUNC);
+	client_sends("hello", 5);
+	by_recvmsg("recvmsg, cut", 3, 64, 0, 0);
+	client_sends("hello", 5);
+	by_recvmsg("recvmsg, cut, MSG_TRUNC", 3, 64, 0, MSG_TRUNC);
+	client_sends("hello", 5);
+	by_recvfrom("peek", 32, 64, MSG_PEEK);
+	by_recvmsg("peek", 2, 64, 128, MSG_PEEK | MSG_TRUNC);
+	by_read("read, cut", 3);
+	drain();
+}
+
+static void no_room(void)
+{
+	struct iovec none[2] = { { NULL, 0 }, { NULL, 0 } };
+
+	for (int n = 0; n < 3; n++) {
+		static const char *const texts[] = { "", "x", "hello" };
+
+		client_sends(texts[n], strlen(texts[n]));
+		by_read("read, no room", 0);
+		by_readv("readv, no room", none, 2, "", 0);
+		by_readv("readv, no buffers", none, 0, "", 0);
+		drain();
+	}
+}
+
+/* In a SOCKMAP the kernel answers differently, which is not to be seen. */
+static void no_room_for_data(void)
+{
+	static const char *const texts[] = { "", "x", "hello" };
+	static const int flags[] = { 0, MSG_TRUNC, MSG_PEEK, MSG_PEEK | MSG_TRUNC, MSG_DONTWAIT };
+
+	for (int n = 0; n < 3; n++)
+		for (int i = 0; i < 5; i++) {
+			client_sends(texts[n], strlen(texts[n]));
+			by_recv("recv, no room", 0, flags[i]);
+			client_sends(texts[n], strlen(texts[n]));
+			by_recvfrom("recvfrom, no room", 0, 64, flags[i]);
+			client_sends(texts[n], strlen(texts[n]));
+			by_recvmsg("recvmsg, no room", 0, 64, 64, flags[i]);
+			client_sends(texts[n], strlen(texts[n]));
+			by_recvmmsg("recvmmsg, no room", 1, flags[i], NULL, 0, 0);
+			drain();
+		}
+	by_recv("recv, no room, nothing there", 0, MSG_DONTWAIT);
+}
+
+static void vectors(void)
+{
+	char data[16] = { 0 };
+	struct iovec iov[3] = { { data, 2 }, { data + 8, 0 }, { data + 10, 2 } };
+	struct iovec bad[1] = { { (void *)8, 4 } };
+	static struct iovec many[1025];
+
+	for (size_t i = 0; i < 1025; i++)
+		many[i] = (struct iovec){ data, 1 };
+	client_sends("hello", 5);
+	by_readv("readv", iov, 3, data, sizeof(data));
+	client_sends("hello", 5);
+	by_readv("readv, bad", bad, 1, data, sizeof(data));
+	client_sends("hello", 5);
+	by_readv("readv, negative", iov, -1, data, sizeof(data));
+	by_readv("readv, too many", many, 1025, data, sizeof(data));
+	by_readv("readv, many", many, 1024, data, sizeof(data));
+	drain();
+}
+
+static void nothing_there(void)
+{
+	struct timeval short_time = { .tv_usec = 1000 };
+
+	by_recv("nothing, MSG_DONTWAIT", 4, MSG_DONTWAIT);
+	by_recvmsg("nothing, MSG_DONTWAIT", 4, 64, 64, MSG_DONTWAIT);
+	by_recvmsg("nothing, MSG_ERRQUEUE", 4, 64, 64, MSG_ERRQUEUE);
+	by_recvmsg("nothing, MSG_OOB", 4, 64, 64, MSG_OOB | MSG_DONTWAIT);
+	by_recvmmsg("nothing, MSG_DONTWAIT", 4, MSG_DONTWAIT, NULL, 0, 8);
+	if (setsockopt(server, SOL_SOCKET, SO_RCVTIMEO, &short_time, sizeof(short_time)) < 0)
+		guest_die("SO_RCVTIMEO");
+	by_recv("nothing, SO_RCVTIMEO", 4, 0);
+	short_time.tv_usec = 0;
+	if (setsockopt(server, SOL_SOCKET, SO_RCVTIMEO, &short_time, sizeof(short_time)) < 0)
+		guest_die("SO_RCVTIMEO");
+	if (fcntl(server, F_SETFL, O_NONBLOCK) < 0)
+		guest_die("O_NONBLOCK");
+	by_recv("nothing, O_NONBLOCK", 4, 0);
+	by_read("nothing, O_NONBLOCK", 4);
+	by_recvmmsg("nothing, O_NONBLOCK", 4, 0, NULL, 0, 8);
+	if (fcntl(server, F_SETFL, 0) < 0)
+		guest_die("O_NONBLOCK");
+}
+
+static void many(void)
+{
+	struct timespec timeout = { .tv_sec = 100 }, wrong = { .tv_nsec = -1 };
+
+	for (unsigned sent = 0; sent < 36; sent += 5) {
+		for (unsigned i = 0; i < sent; i++)
+			client_sends("hello", 1 + i % 5);
+		by_recvmmsg("recvmmsg, what is there", 40, MSG_DONTWAIT, NULL, 0, 8);
+		for (unsigned i = 0; i < sent; i++)
+			client_sends("hello", 1 + i % 5);
+		by_recvmmsg("recvmmsg, with control", 33, MSG_DONTWAIT, NULL, 256, 8);
+		drain();
+	}
+	for (unsigned i = 0; i < 32; i++)
+		client_sends("hello", 1 + i % 5);
+	by_recvmmsg("recvmmsg, as many", 32, 0, NULL, 0, 8);
+	for (unsigned i = 0; i < 33; i++)
+		client_sends("hello", 1 + i % 5);
+	by_recvmmsg("recvmmsg, MSG_WAITFORONE", 40, MSG_WAITFORONE, NULL, 0, 8);
+	client_sends("hello", 5);
+	by_recvmmsg("recvmmsg, timeout", 1, 0, &timeout, 0, 8);
+	by_recvmmsg("recvmmsg, wrong timeout", 1, 0, &wrong, 0, 8);
+	by_recvmmsg("recvmmsg, none", 0, 0, NULL, 0, 8);
+	drain();
+}
+
+static void options(bool on)
+{
+	set(SOL_IP, IP_RECVORIGDSTADDR, on);
+	set(SOL_IPV6, IPV6_RECVORIGDSTADDR, on);
+	set(SOL_IP, IP_PKTINFO, on);
+	set(SOL_IPV6, IPV6_RECVPKTINFO, on);
+	set(SOL_IP, IP_RECVTTL, on);
+	set(SOL_IPV6, IPV6_RECVHOPLIMIT, on);
+	set(SOL_SOCKET, SO_RXQ_OVFL, on);
+}
+
+static void get_options(void)
+{
+	static const socklen_t lengths[] = { 0, 1, 2, 4, 8 };
+
+	for (size_t i = 0; i < 5; i++) {
+		get(SOL_IP, IP_RECVORIGDSTADDR, lengths[i]);
+		get(SOL_IPV6, IPV6_RECVORIGDSTADDR, lengths[i]);
+		get(SOL_IP, IP_FREEBIND, lengths[i]);
+		get(SOL_IPV6, IPV6_FREEBIND, lengths[i]);
+		get(SOL_IP, IP_RECVTTL, lengths[i]);
+	}
+}
+
+static void controls(void)
+{
+	for (size_t len = 0; len <= 200; len += 4) {
+		client_sends("hello", 5);
+		by_recvmsg("control", 8, 64, len, 0);
+	}
+	client_sends("hello", 5);
+	by_recvmsg("control, none", 8, 64, nothing, 0);
+	client_sends("hello", 5);
+	by_recvmsg("control, large", 8, 64, 4096, 0);
+}
+
+static void control(void)
+{
+	unsigned char byte = 1;
+
+	get_options();
+	puts("nothing asked for");
+	controls();
+	set(SOL_SOCKET, SO_TIMESTAMP, 1);
+	set(SOL_IP, IP_RECVTTL, 1);
+	puts("other things asked for");
+	controls();
+	set(SOL_SOCKET, SO_TIMESTAMP, 0);
+	set(SOL_IP, IP_RECVTTL, 0);
+	options(true);
+	get_options();
+	puts("all asked for");
+	controls();
+	set(SOL_IP, IP_PKTINFO, 0);
+	set(SOL_IPV6, IPV6_RECVPKTINFO, 0);
+	puts("most asked for");
+	controls();
+	options(false);
+	get_options();
+	puts("nothing asked for any more");
+	controls();
+	printf("byte: %d\n", setsockopt(server, SOL_IP, IP_RECVORIGDSTADDR, &byte, 1));
+	get_options();
+	client_sends("hello", 5);
+	by_recvmsg("control", 8, 64, 200, 0);
+	options(false);
+	set(SOL_IP, IP_FREEBIND, 1);
+	get_options();
+	set(SOL_IP, IP_FREEBIND, 0);
+	get_options();
+}
+
+/* What was sent to a port that nobody has comes back as an error. */
+static void errors(void)
+{
+	struct sockaddr_storage nobody = server_addr;
+	struct pollfd p = { .fd = server };
+
+	((struct sockaddr_in *)&nobody)->sin_port = htons(9);
+	set(SOL_IP, IP_RECVERR, 1);
+	set(SOL_IPV6, IPV6_RECVERR, 1);
+	printf("send: %zd\n",
+	       sendto(server, "hello", 5, 0, (struct sockaddr *)&nobody, server_len));
+	if (poll(&p, 1, 5000) != 1)
+		guest_die("no error");
+	by_recv("error", 8, MSG_DONTWAIT);
+	by_recvmsg("error queue", 8, 64, 512, MSG_ERRQUEUE);
+	by_recv("error is gone", 8, MSG_DONTWAIT);
+	set(SOL_IP, IP_RECVERR, 0);
+	set(SOL_IPV6, IPV6_RECVERR, 0);
+}
+
+/* ---- sending ---- */
+
+static void client_gets(void)
+{
+	char data[32] = { 0 };
+	struct sockaddr_storage from = { 0 };
+	socklen_t len = sizeof(from);
+	struct pollfd p = { .fd = client, .events = POLLIN };
+	ssize_t n;
+
+	if (poll(&p, 1, 5000) != 1)
+		guest_die("no answer");
+	n = recvfrom(client, data, sizeof(data), 0, (struct sockaddr *)&from, &len);
+	printf("  client got %zd, from the server: %d\n", n,
+	       len == server_len && !memcmp(&from, &server_addr, len));
+}
+
+/* Not known to the compiler, which warns of it. */
+static volatile int negative = -1;
+
+static void sending(void)
+{
+	struct sockaddr_storage peer, wrong;
+	socklen_t len = sizeof(peer);
+	char data[32], control[64] = { 0 };
+	struct iovec iov = { data, 5 };
+	struct msghdr m = { .msg_name = &peer, .msg_iov = &iov, .msg_iovlen = 1 };
+	struct mmsghdr v[20];
+
+	client_sends("hello", 5);
+	if (recvfrom(server, data, sizeof(data), 0, (struct sockaddr *)&peer, &len) < 0)
+		guest_die("recvfrom");
+	m.msg_namelen = len;
+	errno = GUEST_ERRNO;
+	print_result("sendto", sendto(server, data, 5, 0, (struct sockaddr *)&peer, len), "", 0);
+	client_gets();
+	errno = GUEST_ERRNO;
+	print_result("sendmsg", sendmsg(server, &m, 0), "", 0);
+	client_gets();
+	for (size_t i = 0; i < 20; i++)
+		v[i] = (struct mmsghdr){ .msg_hdr = m, .msg_len = 99 };
+	errno = GUEST_ERRNO;
+	print_result("sendmmsg", sendmmsg(server, v, 20, 0), "", 0);
+	for (size_t i = 0; i < 20; i++) {
+		printf("  len %u\n", v[i].msg_len);
+		client_gets();
+	}
+	print_result("sendmmsg of none", sendmmsg(server, v, 0, 0), "", 0);
+	wrong = peer;
+	wrong.ss_family = AF_UNIX;
+	print_result("sendto, wrong family",
+		     sendto(server, data, 5, 0, (struct sockaddr *)&wrong, len), "", 0);
+	print_result("sendto, short", sendto(server, data, 5, 0, (struct sockaddr *)&peer, 8), "",
+		     0);
+	print_result("sendto, nobody", sendto(server, data, 5, 0, NULL, 0), "", 0);
+	print_result("send", send(server, data, 5, 0), "", 0);
+	print_result("write", write(server, data, 5), "", 0);
+	print_result("writev", writev(server, &iov, 1), "", 0);
+	print_result("writev, negative", writev(server, &iov, negative), "", 0);
+	print_result("sendto, too long",
+		     sendto(server, data, 100000, MSG_DONTWAIT, (struct sockaddr *)&peer, len), "",
+		     0);
+	print_result("sendto, no memory",
+		     sendto(server, (void *)8, 5, 0, (struct sockaddr *)&peer, len), "", 0);
+	m.msg_control = control;
+	m.msg_controllen = 40; /* zeroes, which are no control message */
+	print_result("sendmsg, wrong control", sendmsg(server, &m, 0), "", 0);
+	m.msg_controllen = 8; /* less than one */
+	print_result("sendmsg, bit of control", sendmsg(server, &m, 0), "", 0);
+	client_gets();
+	v[3].msg_hdr.msg_namelen = 4;
+	print_result("sendmmsg, fourth wrong", sendmmsg(server, v, 20, 0), "", 0);
+	for (size_t i = 0; i < 3; i++)
+		client_gets();
+	((struct sockaddr_in *)&peer)->sin_port = 0;
+	print_result("sendto, port 0", sendto(server, data, 5, 0, (struct sockaddr *)&peer, len),
+		     "", 0);
+}
+
+static void state(void)
+{
+	struct sockaddr_storage addr;
+	socklen_t len = sizeof(addr);
+	int n = -1;
+
+	printf("getsockname: %d", getsockname(server, (struct sockaddr *)&addr, &len));
+	print_bytes("", &addr, len);
+	printf("getpeername: %d\n", getpeername(server, (struct sockaddr *)&addr, &len));
+	client_sends("hello", 5);
+	printf("FIONREAD: %d", ioctl(server, FIONREAD, &n));
+	printf(" %d\n", n);
+	drain();
+}
+
+int main(int argc, char **argv)
+{
+	struct sockaddr_storage any;
+
+	if (argc != 3)
+		return 1;
+	setvbuf(stdout, NULL, _IOFBF, 1 << 20);
+	server_len = guest_address(argv[1], (uint16_t)strtoul(argv[2], NULL, 10), &server_addr);
+	ipv6 = server_addr.ss_family == AF_INET6;
+	guest_address(ipv6 ? "::" : "0.0.0.0", 0, &any);
+	server = socket(server_addr.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	client = socket(server_addr.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (server < 0 || client < 0 || bind(client, (struct sockaddr *)&any, server_len) < 0 ||
+	    bind(server, (struct sockaddr *)&server_addr, server_len) < 0)
+		guest_die("bind");
+	state();
+	names_and_sizes();
+	cut();
+	no_room();
+	no_room_for_data();
+	vectors();
+	nothing_there();
+	many();
+	control();
+	errors();
+	sending();
+	puts("ready");
+	fflush(stdout);
+	return 0;
+}
