@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* getsockopt() and setsockopt(): see hooks_receive.c. */
+/* Calls that ask and set: see hooks_receive.c. */
+#include <stdarg.h>
 #include <stddef.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include "preload/real.h"
 #include "preload/udp_options.h"
+#include "preload/udp_receive.h"
 
 #define EXPORT __attribute__((visibility("default")))
 
@@ -29,4 +32,18 @@ EXPORT int setsockopt(int fd, int level, int option, const void *value, socklen_
 	if (concerns(fd, level, &mark))
 		return udp_option_set(&mark, fd, level, option, value, len);
 	return real_setsockopt(fd, level, option, value, len);
+}
+
+EXPORT int ioctl(int fd, unsigned long request, ...)
+{
+	struct udp_mark mark;
+	void *argument;
+	va_list args;
+
+	va_start(args, request);
+	argument = va_arg(args, void *);
+	va_end(args);
+	if (request == FIONREAD && argument && udp_mark_look(fd, &mark))
+		return udp_receive_length(fd, argument);
+	return real_ioctl(fd, request, argument);
 }

@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <stdatomic.h>
 #include <stddef.h>
+#include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -76,6 +77,7 @@ int real_listen(int fd, int backlog)
 	CALL(sendmmsg)                                                                             \
 	CALL(write)                                                                                \
 	CALL(writev)                                                                               \
+	CALL(ioctl)                                                                                \
 	CALL(getsockopt)                                                                           \
 	CALL(setsockopt)
 
@@ -168,6 +170,11 @@ ssize_t real_write(int fd, const void *buf, size_t n)
 ssize_t real_writev(int fd, const struct iovec *iov, int n)
 {
 	return CALL_NEXT(writev, fd, iov, n);
+}
+
+int real_ioctl(int fd, unsigned long request, void *argument)
+{
+	return CALL_NEXT(ioctl, fd, request, argument);
 }
 
 int real_getsockopt(int fd, int level, int option, void *value, socklen_t *len)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "preload/udp_receive.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <stddef.h>
 #include <sys/uio.h>
@@ -139,6 +140,17 @@ ssize_t udp_receive_vector(const struct udp_mark *mark, int fd, const struct iov
 	return udp_receive(mark, fd, &m, 0);
 }
 
+int udp_receive_length(int fd, int *ret)
+{
+	int saved = errno;
+	char byte;
+	ssize_t n = real_recv(fd, &byte, sizeof(byte), MSG_PEEK | MSG_TRUNC | MSG_DONTWAIT);
+
+	*ret = n < 0 ? 0 : (int)n;
+	errno = saved;
+	return 0;
+}
+
 /* ---- recvmmsg() ---- */
 
 static bool is_plain(const struct msghdr *m)
@@ -183,6 +195,7 @@ int udp_receive_many(const struct udp_mark *mark, int fd, struct mmsghdr *v, uns
 		     struct timespec *timeout)
 {
 	unsigned done = 0;
+	int saved = errno;
 
 	if (n == 0)
 		return real_recvmmsg(fd, v, n, flags, timeout);
@@ -190,8 +203,12 @@ int udp_receive_many(const struct udp_mark *mark, int fd, struct mmsghdr *v, uns
 		unsigned batch = batch_of(v + done, n - done);
 		int ret = receive_batch(mark, fd, v + done, batch, flags, timeout);
 
-		if (ret < 0)
-			return done ? (int)done : ret;
+		if (ret < 0 && done == 0)
+			return ret;
+		if (ret < 0) {
+			errno = saved;
+			break;
+		}
 		done += (unsigned)ret;
 		if (ret == 0 || (unsigned)ret < batch)
 			break;

@@ -12,5 +12,10 @@ ssize_t udp_receive(const struct udp_mark *mark, int fd, struct msghdr *m, int f
 ssize_t udp_receive_from(const struct udp_mark *mark, int fd, void *buf, size_t n, int flags,
 			 struct sockaddr *addr, socklen_t *len);
 ssize_t udp_receive_vector(const struct udp_mark *mark, int fd, const struct iovec *iov, int n);
+
+/** What FIONREAD says: the length of the datagram that is next, which the kernel does not tell of a
+ * socket in a SOCKMAP. */
+int udp_receive_length(int fd, int *ret);
+
 int udp_receive_many(const struct udp_mark *mark, int fd, struct mmsghdr *v, unsigned n, int flags,
 		     struct timespec *timeout);
