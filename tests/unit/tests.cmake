@@ -7,6 +7,7 @@ isomer_add_test(test_rules unit isomer_preload_core)
 isomer_add_test(test_config unit isomer_preload_core)
 isomer_add_test(test_places unit isomer_preload_core)
 isomer_add_test(test_report unit isomer_preload_core)
+isomer_add_test(test_udp_peers unit isomer_preload_core)
 add_test(NAME preload_exports
   COMMAND ${CMAKE_COMMAND} -DLIBRARY=$<TARGET_FILE:isomer_preload> -DNM=${CMAKE_NM}
           -DREADELF=${CMAKE_READELF} -DSANITIZED=${ISOMER_SANITIZE}
