@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <stdatomic.h>
 #include <stddef.h>
+#include <fcntl.h>
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -77,6 +78,10 @@ int real_listen(int fd, int backlog)
 	CALL(sendmmsg)                                                                             \
 	CALL(write)                                                                                \
 	CALL(writev)                                                                               \
+	CALL(dup)                                                                                  \
+	CALL(dup2)                                                                                 \
+	CALL(dup3)                                                                                 \
+	CALL(fcntl)                                                                                \
 	CALL(ioctl)                                                                                \
 	CALL(getsockopt)                                                                           \
 	CALL(setsockopt)
@@ -170,6 +175,26 @@ ssize_t real_write(int fd, const void *buf, size_t n)
 ssize_t real_writev(int fd, const struct iovec *iov, int n)
 {
 	return CALL_NEXT(writev, fd, iov, n);
+}
+
+int real_dup(int fd)
+{
+	return CALL_NEXT(dup, fd);
+}
+
+int real_dup2(int fd, int copy)
+{
+	return CALL_NEXT(dup2, fd, copy);
+}
+
+int real_dup3(int fd, int copy, int flags)
+{
+	return CALL_NEXT(dup3, fd, copy, flags);
+}
+
+int real_fcntl(int fd, int command, void *argument)
+{
+	return CALL_NEXT(fcntl, fd, command, argument);
 }
 
 int real_ioctl(int fd, unsigned long request, void *argument)

@@ -30,6 +30,11 @@ int real_sendmmsg(int fd, struct mmsghdr *v, unsigned n, int flags);
 ssize_t real_write(int fd, const void *buf, size_t n);
 ssize_t real_writev(int fd, const struct iovec *iov, int n);
 
+int real_dup(int fd);
+int real_dup2(int fd, int copy);
+int real_dup3(int fd, int copy, int flags);
+int real_fcntl(int fd, int command, void *argument);
+
 int real_ioctl(int fd, unsigned long request, void *argument);
 int real_getsockopt(int fd, int level, int option, void *value, socklen_t *len);
 int real_setsockopt(int fd, int level, int option, const void *value, socklen_t len);

@@ -106,3 +106,11 @@ void udp_mark_wish(int fd, enum udp_wish wish, bool on)
 	else
 		atomic_fetch_and(&slot->wishes, (uint8_t)~wish);
 }
+
+void udp_mark_copy(int fd, int copy)
+{
+	struct udp_mark mark;
+
+	if (fd != copy && udp_mark_look(fd, &mark))
+		(void)udp_mark_set(copy, &mark); /* its number may be too high */
+}

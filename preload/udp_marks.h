@@ -34,6 +34,9 @@ int udp_mark_set(int fd, const struct udp_mark *mark);
 /** The mark of @fd, which has one in all likelihood. errno survives. */
 bool udp_mark_verify(struct udp_mark_slot *slots, int fd, struct udp_mark *ret);
 
+/** @copy is another descriptor for what @fd is for. errno survives. */
+void udp_mark_copy(int fd, int copy);
+
 /** Notes what the program has set of @fd, which has a mark. */
 void udp_mark_wish(int fd, enum udp_wish wish, bool on);
 

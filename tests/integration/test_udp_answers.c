@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -18,6 +19,9 @@
 #include "state/cleanup.h"
 #include "support/net.h"
 #include "support/netns.h"
+
+#define MANY  1000
+#define BURST 20
 
 #define PREFIX4 "198.51.100.0/24"
 #define PREFIX6 "2001:db8::/64"
@@ -138,12 +142,120 @@ static void readv_and_writev(void **state)
 	serve_by(state, "readv", "writev");
 }
 
+static void server_may_move_its_socket(void **state)
+{
+	CLEANUP(process_stopp) struct process *p = NULL;
+
+	dispatcher(state);
+	p = guest_start(&under_foo, "udp_echo", "recvfrom", "sendto", "::", "7000", "moved", NULL);
+	ask_each(p, true, true);
+}
+
+/* All ports of all addresses, by many clients at once. */
+static void each_of_many_clients_is_answered(void **state)
+{
+	CLEANUP(process_stopp) struct process *p = NULL;
+	static int clients[MANY];
+
+	dispatcher(state);
+	p = guest_start(&under_foo, "udp_echo", "recvmmsg", "sendmmsg", "0.0.0.0", "7000", NULL);
+	for (unsigned i = 0; i < MANY; i++) {
+		char ip[32];
+
+		snprintf(ip, sizeof(ip), "198.51.100.%u", 1 + i * 7919 % 254);
+		clients[i] = client(ip, (uint16_t)(1 + i * 104729 % 65535));
+	}
+	for (unsigned i = 0; i < MANY; i += BURST) {
+		for (unsigned j = i; j < i + BURST; j++)
+			assert_int_equal(send(clients[j], "text", 4, 0), 4);
+		for (unsigned j = i; j < i + BURST; j++)
+			assert_answered(clients[j], "one of many");
+	}
+	for (unsigned i = 0; i < MANY; i++)
+		close(clients[i]);
+	guest_said_nothing(p);
+}
+
+/* What a client that is not connected sees: the answer's source. */
+static void answer_comes_from(int fd, const char *asked, uint16_t port, const char *expected)
+{
+	struct sockaddr_storage to, from = { 0 }, want;
+	socklen_t len = net_address(asked, port, &to), from_len = sizeof(from);
+	char answer[16];
+
+	net_address(expected, 7000, &want);
+	assert_int_equal(sendto(fd, "text", 4, 0, (struct sockaddr *)&to, len), 4);
+	assert_true(net_readable(fd, NET_TIMEOUT_MS));
+	assert_int_equal(
+		recvfrom(fd, answer, sizeof(answer), 0, (struct sockaddr *)&from, &from_len), 4);
+	assert_memory_equal(&from, &want, len);
+}
+
+static void server_that_picks_its_source_is_left_alone(void **state)
+{
+	CLEANUP(process_stopp) struct process *p = NULL;
+	CLEANUP_FD int fd = -1;
+
+	dispatcher(state);
+	p = guest_start(&under_foo, "echo", "0.0.0.0", "7000", "198.51.100.99", NULL);
+	fd = udp_bind("127.0.0.1", 0); /* not bound itself */
+	answer_comes_from(fd, "198.51.100.5", 7000, "198.51.100.99");
+	answer_comes_from(fd, "198.51.100.5", 7001, "198.51.100.99");
+}
+
+/* Without one an answer from another port cannot be sent, and is not sent from elsewhere. */
+static void lack_of_descriptors_is_said(void **state)
+{
+	const struct rlimit used_up = { .rlim_cur = 4, .rlim_max = 4 };
+	CLEANUP(process_stopp) struct process *p = NULL;
+	CLEANUP_FD int fd = -1;
+
+	dispatcher(state);
+	p = guest_start(&under_foo, "udp_echo", "recvfrom", "sendto", "0.0.0.0", "7000", NULL);
+	assert_return_code(prlimit(process_pid(p), RLIMIT_NOFILE, &used_up, NULL), errno);
+	fd = client("198.51.100.5", 7001);
+	assert_int_equal(send(fd, "text", 4, 0), 4);
+	process_wait_output(p, "answered 1\n");
+	assert_non_null(strstr(process_stderr(p), "No buffer space available"));
+	assert_non_null(strstr(process_stderr(p), "cannot send an answer of udp 0.0.0.0:7000"));
+	assert_false(net_readable(fd, 0));
+	ask("198.51.100.5", 7000);
+}
+
+/* Nor is it where the port is below 1024, the server not root, and no registrar there. */
+static void lack_of_rights_is_said(void **state)
+{
+	const struct guest_options as_nobody = { .env = { "ISOMER_LABEL=foo" },
+						 .uid = GUEST_NOBODY };
+	CLEANUP(process_stopp) struct process *p = NULL;
+	CLEANUP_FD int fd = -1;
+
+	dispatcher(state);
+	loader_ok("grant", "foo", "nobody", NULL);
+	p = guest_start(&as_nobody, "udp_echo", "recvfrom", "sendto", "0.0.0.0", "7000", NULL);
+	fd = client("198.51.100.5", 53);
+	assert_int_equal(send(fd, "text", 4, 0), 4);
+	process_wait_output(p, "answered 1\n");
+	assert_non_null(strstr(process_stderr(p), "No route to host"));
+	assert_non_null(strstr(process_stderr(p), "no registrar is at"));
+	assert_false(net_readable(fd, 0));
+	ask("198.51.100.5", 7001);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		netns_test(recvfrom_and_sendto),   netns_test(recvmsg_and_sendmsg),
-		netns_test(recvmmsg_and_sendmmsg), netns_test(recv_and_send),
-		netns_test(read_and_write),        netns_test(readv_and_writev),
+		netns_test(recvfrom_and_sendto),
+		netns_test(recvmsg_and_sendmsg),
+		netns_test(recvmmsg_and_sendmmsg),
+		netns_test(recv_and_send),
+		netns_test(read_and_write),
+		netns_test(readv_and_writev),
+		netns_test(server_may_move_its_socket),
+		netns_test(each_of_many_clients_is_answered),
+		netns_test(server_that_picks_its_source_is_left_alone),
+		netns_test(lack_of_descriptors_is_said),
+		netns_test(lack_of_rights_is_said),
 	};
 
 	return cmocka_run_group_tests_name("UDP answers", tests, NULL, NULL);

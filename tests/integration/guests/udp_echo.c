@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* udp_echo RECEIVE SEND IP PORT: a UDP server that knows nothing of the address at which it is
- * asked: prints "ready", and sends every datagram back to where it came from, by the calls named.
- * An IPv6 socket serves both families.
+/* udp_echo RECEIVE SEND IP PORT [moved]: a UDP server that knows nothing of the address at which it
+ * is asked: prints "ready", and sends every datagram back to where it came from, by the calls
+ * named. An IPv6 socket serves both families.
+ *
+ * moved: the socket gets another descriptor first.
  *
  * RECEIVE and SEND are recvfrom, recvmsg, recvmmsg, and sendto, sendmsg, sendmmsg; or recv, read,
  * readv, and send, write, writev, for which the socket is connected to the client meanwhile. Prints
@@ -11,7 +13,8 @@
 
 #include "guest.h"
 
-#define BATCH 4
+#define BATCH    4
+#define MOVED_FD 77
 
 struct datagram {
 	char text[256];
@@ -120,7 +123,7 @@ int main(int argc, char **argv)
 	socklen_t len;
 	int fd;
 
-	if (argc != 5)
+	if (argc < 5)
 		return 1;
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	connected = strncmp(argv[1], "recvfrom", 8) != 0 && strncmp(argv[1], "recvm", 5) != 0;
@@ -128,6 +131,10 @@ int main(int argc, char **argv)
 	fd = socket(addr.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	if (fd < 0 || bind(fd, (struct sockaddr *)&addr, len) < 0)
 		guest_die("bind");
+	if (argv[5] && dup2(fd, MOVED_FD) == MOVED_FD) {
+		close(fd);
+		fd = MOVED_FD;
+	}
 	puts("ready");
 	for (;;) {
 		int n;
