@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/filter.h>
 #include <stddef.h>
 #include <sys/time.h>
 #include <unistd.h>
@@ -59,19 +58,6 @@ static void carry_options(int from, int to, bool ipv6)
 		(void)real_setsockopt(to, SOL_SOCKET, SO_SNDTIMEO, &timeout, len);
 }
 
-/* For ever, whatever becomes of the descriptor. */
-static int make_deaf(int fd)
-{
-	struct sock_filter drop = BPF_STMT(BPF_RET | BPF_K, 0);
-	const struct sock_fprog program = { 1, &drop };
-	const int on = 1;
-
-	if (real_setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)) < 0 ||
-	    real_setsockopt(fd, SOL_SOCKET, SO_LOCK_FILTER, &on, sizeof(on)) < 0)
-		return -errno;
-	return 0;
-}
-
 /* Returns what goes into bind(): of the socket's own family, so that the program's names and
  * control messages are as good there. */
 static socklen_t address_for(const struct udp_address *a, bool ipv6, struct sockaddr_storage *ret)
@@ -99,14 +85,10 @@ static int open_own(const struct udp_address *local, bool ipv6, int *ret_fd)
 	struct sockaddr_storage addr;
 	CLEANUP_FD int fd = -1;
 	socklen_t len;
-	int r;
 
 	fd = socket(ipv6 ? AF_INET6 : AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return -errno;
-	r = make_deaf(fd);
-	if (r < 0)
-		return r;
 	/* Others may have the port, and the address is nobody's yet. */
 	if (real_setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0)
 		return -errno;

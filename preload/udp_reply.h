@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Answers from another port than the socket's: by a socket bound there, for this one datagram. It
- * is not connected, so the dispatcher steers what arrives there past it, and deaf for what would
- * reach it otherwise.
+/* Answers from another port than the socket's: by a socket bound there, opened for this one
+ * datagram and closed behind it. It is not connected, so the dispatcher steers what arrives there
+ * past it; what comes back about the datagram (ICMP) finds nobody. Should the binding have gone, it
+ * is in the way of another server for the few microseconds of one answer and no longer.
  */
 #pragma once
 
