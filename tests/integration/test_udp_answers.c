@@ -151,14 +151,11 @@ static void server_may_move_its_socket(void **state)
 	ask_each(p, true, true);
 }
 
-/* All ports of all addresses, by many clients at once. */
-static void each_of_many_clients_is_answered(void **state)
+/* Clients of random addresses and ports, some of them at once. */
+static void ask_by_many(void)
 {
-	CLEANUP(process_stopp) struct process *p = NULL;
 	static int clients[MANY];
 
-	dispatcher(state);
-	p = guest_start(&under_foo, "udp_echo", "recvmmsg", "sendmmsg", "0.0.0.0", "7000", NULL);
 	for (unsigned i = 0; i < MANY; i++) {
 		char ip[32];
 
@@ -173,7 +170,58 @@ static void each_of_many_clients_is_answered(void **state)
 	}
 	for (unsigned i = 0; i < MANY; i++)
 		close(clients[i]);
+}
+
+static void each_of_many_clients_is_answered(void **state)
+{
+	CLEANUP(process_stopp) struct process *p = NULL;
+
+	dispatcher(state);
+	p = guest_start(&under_foo, "udp_echo", "recvmmsg", "sendmmsg", "0.0.0.0", "7000", NULL);
+	ask_by_many();
 	guest_said_nothing(p);
+}
+
+static void serve_by_workers(void **state, const char *kind)
+{
+	CLEANUP(process_stopp) struct process *p = NULL;
+
+	dispatcher(state);
+	p = guest_start(&under_foo, "udp_workers", kind, "::", "7000", NULL);
+	ask_by_many();
+	guest_said_nothing(p);
+}
+
+static void threads_answer(void **state)
+{
+	serve_by_workers(state, "threads");
+}
+
+static void forked_workers_answer(void **state)
+{
+	serve_by_workers(state, "processes");
+}
+
+static void signal_handler_answers(void **state)
+{
+	serve_by_workers(state, "signals");
+}
+
+static void binding_that_has_gone_is_in_nobodys_way(void **state)
+{
+	CLEANUP(process_stopp) struct process *p = NULL;
+	CLEANUP_FD int other = -1;
+	CLEANUP_FD int fd = -1;
+
+	dispatcher(state);
+	p = guest_start(&under_foo, "udp_echo", "recvfrom", "sendto", "0.0.0.0", "7000", NULL);
+	ask("198.51.100.5", 7001);
+	loader_ok("unbind", "foo", "udp", PREFIX4, "0", NULL);
+	other = udp_bind("198.51.100.5", 7001);
+	assert_return_code(other, -other);
+	fd = client("198.51.100.5", 7001);
+	assert_int_equal(send(fd, "text", 4, 0), 4);
+	assert_true(net_readable(other, NET_TIMEOUT_MS));
 }
 
 /* What a client that is not connected sees: the answer's source. */
@@ -254,6 +302,10 @@ int main(void)
 		netns_test(server_may_move_its_socket),
 		netns_test(each_of_many_clients_is_answered),
 		netns_test(server_that_picks_its_source_is_left_alone),
+		netns_test(threads_answer),
+		netns_test(forked_workers_answer),
+		netns_test(signal_handler_answers),
+		netns_test(binding_that_has_gone_is_in_nobodys_way),
 		netns_test(lack_of_descriptors_is_said),
 		netns_test(lack_of_rights_is_said),
 	};
