@@ -15,6 +15,7 @@
 #include <cmocka.h>
 
 #include "integration/guest_process.h"
+#include "integration/registrar_client.h"
 #include "integration/server.h"
 #include "state/cleanup.h"
 #include "support/net.h"
@@ -270,6 +271,26 @@ static void lack_of_descriptors_is_said(void **state)
 	ask("198.51.100.5", 7000);
 }
 
+static void low_port_answers_by_the_registrar(void **state)
+{
+	const struct guest_options as_nobody = { .env = { "ISOMER_LABEL=foo" },
+						 .uid = GUEST_NOBODY };
+	struct process *p;
+
+	dispatcher(state);
+	registrar_start();
+	loader_ok("grant", "foo", "nobody", NULL);
+	for (int i = 0; i < 2; i++) {
+		p = guest_start(&as_nobody, "udp_echo", "recvfrom", "sendto", i ? "::" : "0.0.0.0",
+				"7000", NULL);
+		ask("198.51.100.5", 53);
+		if (i)
+			ask("2001:db8::5", 53);
+		guest_said_nothing(p);
+		process_stop(p, SIGKILL);
+	}
+}
+
 /* Nor is it where the port is below 1024, the server not root, and no registrar there. */
 static void lack_of_rights_is_said(void **state)
 {
@@ -307,6 +328,7 @@ int main(void)
 		netns_test(signal_handler_answers),
 		netns_test(binding_that_has_gone_is_in_nobodys_way),
 		netns_test(lack_of_descriptors_is_said),
+		netns_test(low_port_answers_by_the_registrar),
 		netns_test(lack_of_rights_is_said),
 	};
 

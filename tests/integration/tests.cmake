@@ -145,5 +145,6 @@ target_compile_definitions(test_udp_servers PRIVATE
   ISOMER_EXAMPLE_ECHO="$<TARGET_FILE:isomer_echo>")
 add_dependencies(test_udp_servers isomer_echo)
 
-isomer_add_test(test_udp_answers integration isomer_test_servers isomer_test_guests)
+isomer_add_test(test_udp_answers integration
+  isomer_test_servers isomer_test_guests isomer_test_registrar)
 isomer_add_test(test_udp_same integration isomer_test_guests)
