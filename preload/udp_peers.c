@@ -168,22 +168,24 @@ static void give(struct set *s, uint32_t sequence)
 	atomic_store_explicit(&s->sequence, sequence + 2, memory_order_release);
 }
 
-/* Where a new entry goes: how long ago it was used, and what it is. */
-static uint32_t oldest(const struct set *s, uint32_t now, unsigned *ret_way)
+/* Where a new entry goes. Returns how good a place it is: with as many empty ones beside it as can
+ * be, else in the stead of what was used longest ago. */
+static uint64_t room(const struct set *s, uint32_t now, unsigned *ret_way)
 {
-	uint32_t longest = 0;
+	uint32_t longest = 0, empty = 0;
 
 	*ret_way = 0;
 	for (unsigned way = 0; way < WAYS; way++) {
 		uint32_t used = atomic_load_explicit(&s->used[way], memory_order_relaxed);
 		uint32_t age = used == 0 ? UINT32_MAX : now - used;
 
+		empty += used == 0;
 		if (age >= longest) {
 			longest = age;
 			*ret_way = way;
 		}
 	}
-	return longest;
+	return (uint64_t)empty << 32 | longest;
 }
 
 /* @way NOWHERE: wherever the oldest is. */
@@ -195,7 +197,7 @@ static bool write_entry(struct set *s, unsigned way, uint16_t tag, const struct 
 	if (!take(s, &sequence))
 		return false;
 	if (way == NOWHERE)
-		oldest(s, now, &way);
+		(void)room(s, now, &way);
 	for (unsigned i = 0; i < WORDS; i++)
 		atomic_store_explicit(&s->entry[way][i], e->word[i], memory_order_release);
 	atomic_store_explicit(&s->tag[way], tag, memory_order_release);
@@ -250,7 +252,7 @@ void udp_peers_set(uint64_t cookie, const struct udp_address *peer, const struct
 
 	for (unsigned i = 0; i < CHOICES; i++)
 		s[i] = set_of(t, hash, i);
-	first = oldest(s[1], now, &way) > oldest(s[0], now, &way);
+	first = room(s[1], now, &way) > room(s[0], now, &way);
 	if (f.way != NOWHERE)
 		first = f.set == s[1];
 	if (!write_entry(s[first], f.way, tag_of(hash), &key, now))
