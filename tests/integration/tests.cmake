@@ -140,7 +140,8 @@ endif()
 isomer_add_test(test_upgrade integration)
 add_dependencies(test_upgrade isomer-loader)
 
-isomer_add_test(test_udp_servers integration isomer_test_servers isomer_test_cgroup)
+isomer_add_test(test_udp_servers integration isomer_test_servers isomer_test_registrar
+  isomer_test_guests isomer_test_cgroup)
 target_compile_definitions(test_udp_servers PRIVATE
   ISOMER_EXAMPLE_ECHO="$<TARGET_FILE:isomer_echo>")
 add_dependencies(test_udp_servers isomer_echo)

@@ -321,3 +321,24 @@ int tcp_exchange(const char *ip, uint16_t port, const char *send, char *ret, siz
 	ret[used] = '\0';
 	return r < 0 ? r : (int)used;
 }
+
+int udp_connect(const char *ip, uint16_t port)
+{
+	return connected_socket(SOCK_DGRAM, ip, port);
+}
+
+int udp_exchange(const char *ip, uint16_t port, const char *text, char *ret, size_t size)
+{
+	CLEANUP_FD int fd = udp_connect(ip, port);
+	ssize_t got;
+
+	if (fd < 0)
+		return fd;
+	if (send(fd, text, strlen(text), 0) < 0)
+		return -errno;
+	got = recv(fd, ret, size - 1, 0);
+	if (got < 0)
+		return -errno;
+	ret[got] = '\0';
+	return (int)got;
+}

@@ -43,3 +43,10 @@ int udp_who_receives(const char *ip, uint16_t port, const int *sockets, size_t n
 /** Connects, sends @send (may be NULL), reads until the peer closes or @ret is full; @ret is
  * NUL-terminated. Number of bytes or -errno. */
 int tcp_exchange(const char *ip, uint16_t port, const char *send, char *ret, size_t size);
+
+/** A UDP socket that receives from @ip:@port alone. */
+int udp_connect(const char *ip, uint16_t port);
+
+/** Sends @text to @ip:@port, waits for an answer from there, NUL-terminated in @ret. Number of bytes
+ * or -errno; -EAGAIN: there came none. */
+int udp_exchange(const char *ip, uint16_t port, const char *text, char *ret, size_t size);
