@@ -47,6 +47,6 @@ int tcp_exchange(const char *ip, uint16_t port, const char *send, char *ret, siz
 /** A UDP socket that receives from @ip:@port alone. */
 int udp_connect(const char *ip, uint16_t port);
 
-/** Sends @text to @ip:@port, waits for an answer from there, NUL-terminated in @ret. Number of bytes
- * or -errno; -EAGAIN: there came none. */
+/** Sends @text to @ip:@port, waits for an answer from there, NUL-terminated in @ret. Number of
+ * bytes or -errno; -EAGAIN: there came none. */
 int udp_exchange(const char *ip, uint16_t port, const char *text, char *ret, size_t size);
