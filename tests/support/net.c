@@ -324,7 +324,19 @@ int tcp_exchange(const char *ip, uint16_t port, const char *send, char *ret, siz
 
 int udp_connect(const char *ip, uint16_t port)
 {
-	return connected_socket(SOCK_DGRAM, ip, port);
+	CLEANUP_FD int fd = udp_bind(strchr(ip, ':') ? "::1" : "127.0.0.1", 0);
+	struct sockaddr_storage addr;
+	socklen_t len = net_address(ip, port, &addr);
+	int r;
+
+	if (fd < 0)
+		return fd;
+	r = set_timeouts(fd);
+	if (r < 0)
+		return r;
+	if (connect(fd, (struct sockaddr *)&addr, len) < 0)
+		return -errno;
+	return TAKE_FD(fd);
 }
 
 int udp_exchange(const char *ip, uint16_t port, const char *text, char *ret, size_t size)

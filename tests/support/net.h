@@ -44,7 +44,8 @@ int udp_who_receives(const char *ip, uint16_t port, const int *sockets, size_t n
  * NUL-terminated. Number of bytes or -errno. */
 int tcp_exchange(const char *ip, uint16_t port, const char *send, char *ret, size_t size);
 
-/** A UDP socket that receives from @ip:@port alone. */
+/** A UDP socket on loopback that receives from @ip:@port alone. Not on the address that it asks, as
+ * the kernel would have it: its own port there could be one that another client asks. */
 int udp_connect(const char *ip, uint16_t port);
 
 /** Sends @text to @ip:@port, waits for an answer from there, NUL-terminated in @ret. Number of
