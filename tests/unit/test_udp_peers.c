@@ -125,7 +125,7 @@ static void *race(void *arg)
 {
 	uint64_t cookie = 6;
 
-	for (uint32_t i = 0; i < 200000; i++) {
+	for (uint32_t i = 0; i < 20000; i++) {
 		struct udp_address peer = address(i % 64, 1), local;
 		struct udp_address mine = address(i % 64, (uint16_t)(1 + (uintptr_t)arg));
 
