@@ -54,6 +54,7 @@ static int set_timeouts(int fd)
 
 struct bind_options {
 	int type;
+	bool reuseaddr; /* TCP has it anyway */
 	bool reuseport;
 	bool dual; /* IPv6 serves IPv4 too */
 };
@@ -63,7 +64,7 @@ static int set_bind_options(int fd, int family, const struct bind_options *optio
 	int r = 0;
 
 	/* For UDP it would let two sockets share an address and port, which tests do not mean. */
-	if (options->type == SOCK_STREAM)
+	if (options->type == SOCK_STREAM || options->reuseaddr)
 		r = set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1);
 	if (r == 0 && options->reuseport)
 		r = set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1);
@@ -123,6 +124,12 @@ int tcp_listen_dual(uint16_t port)
 int udp_bind(const char *ip, uint16_t port)
 {
 	return bound_socket(ip, port, &(struct bind_options){ .type = SOCK_DGRAM });
+}
+
+int udp_bind_reuseaddr(const char *ip, uint16_t port)
+{
+	return bound_socket(ip, port,
+			    &(struct bind_options){ .type = SOCK_DGRAM, .reuseaddr = true });
 }
 
 int udp_bind_dual(uint16_t port)

@@ -18,6 +18,7 @@ int tcp_listen(const char *ip, uint16_t port);
 int tcp_listen_reuseport(const char *ip, uint16_t port);
 int tcp_listen_dual(uint16_t port); /* on ::, IPV6_V6ONLY off */
 int udp_bind(const char *ip, uint16_t port);
+int udp_bind_reuseaddr(const char *ip, uint16_t port);
 int udp_bind_dual(uint16_t port);
 
 uint16_t net_local_port(int fd);
