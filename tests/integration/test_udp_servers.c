@@ -262,6 +262,8 @@ static void assert_dig(const char *ip, const char *port, const char *expected)
 			"--user=" user, "--address=/host/192.0.2.7", NULL                          \
 	}
 
+#ifndef __SANITIZE_ADDRESS__ /* under whose runtime alone dnsmasq hangs as well */
+
 /* It is no longer root when the first query comes, so the registrar binds to port 53, for the user
  * that it became. */
 static void dnsmasq_answers_dig(void **state)
@@ -290,6 +292,8 @@ static void dnsmasq_answers_dig(void **state)
 	}
 	process_stop(registrar, SIGKILL);
 }
+
+#endif
 
 /* ---- without the library ---- */
 
@@ -412,7 +416,9 @@ int main(void)
 		netns_test(node_server_of_each_family),
 		netns_test(socat_of_each_family),
 		netns_test(socat_forks_for_a_datagram),
+#ifndef __SANITIZE_ADDRESS__
 		netns_test(dnsmasq_answers_dig),
+#endif
 		netns_test(go_server_by_attach),
 		netns_test(all_ports_of_a_subnet_answer_from_themselves),
 		netns_test(unprivileged_server_answers_from_port_53),
