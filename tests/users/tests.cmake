@@ -37,3 +37,15 @@ add_test(NAME a_fleet_follows_etcd
           ${PROJECT_SOURCE_DIR}/example/etcd/isomer-from-etcd.sh)
 set_tests_properties(a_fleet_follows_etcd
   PROPERTIES LABELS integration SKIP_RETURN_CODE 77 TIMEOUT 120)
+set(kubernetes ${PROJECT_SOURCE_DIR}/example/kubernetes)
+add_test(NAME kubernetes_would_take_the_manifests
+  COMMAND ${CMAKE_CURRENT_LIST_DIR}/manifests.py ${kubernetes}/isomer.yaml ${kubernetes}/server.yaml)
+set_tests_properties(kubernetes_would_take_the_manifests
+  PROPERTIES LABELS unit SKIP_RETURN_CODE 77)
+if(NOT ISOMER_SANITIZE) # a server that knows no sanitizer
+  add_test(NAME pods_of_the_manifests_serve
+    COMMAND ${CMAKE_CURRENT_LIST_DIR}/pods.py $<TARGET_FILE:isomer-loader>
+            $<TARGET_FILE:isomer_preload> ${kubernetes}/isomer.yaml ${kubernetes}/server.yaml)
+  set_tests_properties(pods_of_the_manifests_serve
+    PROPERTIES LABELS integration SKIP_RETURN_CODE 77 TIMEOUT 120)
+endif()
