@@ -27,8 +27,8 @@ packages_of_build() {
 	test_packages+=(dnsmasq-base bind9-dnsutils)
 	# Shells, for what they complete.
 	test_packages+=(zsh fish)
-	# The API of Kubernetes, for the example.
-	test_packages+=(python3-kubernetes)
+	# Containers, and the API of Kubernetes, for the examples.
+	test_packages+=(bubblewrap python3-kubernetes)
 	# To look at the package, and to install it in a system of its own.
 	test_packages+=(lintian mmdebstrap dpkg-dev file)
 	# To fuzz: libFuzzer.
