@@ -43,12 +43,6 @@ static int make_socket(unsigned int kind)
 	return kind % 2 ? udp_bind(ip, 0) : tcp_listen(ip, 0);
 }
 
-static void need_run(const struct dispatcher_fixture *f)
-{
-	if (!dispatcher_can_run(f))
-		skip_before_linux(5, 13, "BPF_PROG_TEST_RUN of sk_lookup");
-}
-
 /* The sockets stay open until the program ends. */
 static void fill_destinations(struct dispatcher_fixture *f, uint64_t *ret_cookies)
 {
@@ -119,7 +113,7 @@ static void program_agrees_with_the_model(void **state)
 
 	netns_or_skip(state);
 	f = dispatcher_fixture_make(DESTINATIONS);
-	need_run(f);
+	dispatcher_need_run(f);
 	fill_destinations(f, cookies);
 	for (int set = 0; set < SETS; set++) {
 		size_t n = make_set(&random, set % 3 ? BINDINGS : 20, bindings), all = n;

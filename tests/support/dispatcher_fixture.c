@@ -17,6 +17,7 @@
 #include "loader/ruleset.h"
 #include "state/cleanup.h"
 #include "support/dispatcher_fixture.h"
+#include "support/netns.h"
 
 #define BATCH 4096
 
@@ -155,9 +156,8 @@ struct isomer_metrics dispatcher_metrics(const struct dispatcher_fixture *f, uin
 	return sum;
 }
 
-/* 0 or -errno. */
-static int run(const struct dispatcher_fixture *f, const struct model_lookup *l, int *ret_verdict,
-	       uint64_t *ret_cookie)
+int dispatcher_try_run(const struct dispatcher_fixture *f, const struct model_lookup *l,
+		       int *ret_verdict, uint64_t *ret_cookie)
 {
 	struct bpf_sk_lookup in = {
 		.family = l->domain,
@@ -179,13 +179,19 @@ static int run(const struct dispatcher_fixture *f, const struct model_lookup *l,
 	return 0;
 }
 
-bool dispatcher_can_run(const struct dispatcher_fixture *f)
+static bool can_run(const struct dispatcher_fixture *f)
 {
 	const struct model_lookup l = { .domain = AF_INET, .protocol = IPPROTO_TCP };
 	uint64_t cookie;
 	int verdict;
 
-	return run(f, &l, &verdict, &cookie) == 0;
+	return dispatcher_try_run(f, &l, &verdict, &cookie) == 0;
+}
+
+void dispatcher_need_run(const struct dispatcher_fixture *f)
+{
+	if (!can_run(f))
+		skip_before_linux(5, 13, "BPF_PROG_TEST_RUN of sk_lookup");
 }
 
 int dispatcher_run(const struct dispatcher_fixture *f, const struct model_lookup *l,
@@ -193,7 +199,7 @@ int dispatcher_run(const struct dispatcher_fixture *f, const struct model_lookup
 {
 	int r, verdict = -1;
 
-	r = run(f, l, &verdict, ret_cookie);
+	r = dispatcher_try_run(f, l, &verdict, ret_cookie);
 	assert_return_code(r, -r);
 	return verdict;
 }
