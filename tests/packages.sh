@@ -33,6 +33,8 @@ packages_of_build() {
 	test_packages+=(lintian mmdebstrap dpkg-dev file)
 	# To fuzz: libFuzzer.
 	test_packages+=(libclang-rt-dev)
+	# To measure, beside what was built; no script needs these.
+	bench_packages=(iproute2 nftables gnuplot-nox)
 	# To look at the style.
 	style_packages=(clang-format shellcheck)
 	# To run the tests on other kernels.

@@ -7,7 +7,10 @@ add_custom_target(bench-control COMMAND bench_control USES_TERMINAL)
 add_dependencies(bench-control isomer-loader)
 
 # What benchmarks share.
-add_library(isomer_bench STATIC EXCLUDE_FROM_ALL ${CMAKE_CURRENT_LIST_DIR}/figures.c)
+add_library(isomer_bench STATIC EXCLUDE_FROM_ALL
+  ${CMAKE_CURRENT_LIST_DIR}/figures.c
+  ${CMAKE_CURRENT_LIST_DIR}/document.c
+  ${CMAKE_CURRENT_LIST_DIR}/plot.c)
 target_link_libraries(isomer_bench PUBLIC isomer_test_support PRIVATE isomer_flags)
 
 # What a server pays for the library and a binding: cmake --build build --target bench-preload
@@ -37,8 +40,29 @@ target_link_libraries(bench_udp PRIVATE isomer_flags isomer_bench)
 add_custom_target(bench-udp COMMAND bench_udp USES_TERMINAL)
 add_dependencies(bench-udp bench_udp_server isomer-loader isomer_preload)
 
-# What a look-up costs, against the reference's algorithm: cmake --build build --target bench-lookup
+# What a change costs as there are more bindings: cmake --build build --target bench-growth
+add_executable(bench_growth EXCLUDE_FROM_ALL
+  ${CMAKE_CURRENT_LIST_DIR}/growth/main.c
+  ${CMAKE_CURRENT_LIST_DIR}/growth/shapes.c)
+target_link_libraries(bench_growth PRIVATE isomer_flags isomer_bench isomer_test_dispatcher)
+add_custom_target(bench-growth COMMAND bench_growth USES_TERMINAL)
+add_dependencies(bench-growth isomer-loader)
+
+# What the dispatcher is compared with.
 isomer_add_bpf_skeleton(rivals bench/lookup/rivals.bpf.c)
+
+# End to end, against what else brings traffic to a server: cmake --build build --target bench-traffic
+add_executable(bench_traffic EXCLUDE_FROM_ALL
+  ${CMAKE_CURRENT_LIST_DIR}/traffic/main.c
+  ${CMAKE_CURRENT_LIST_DIR}/traffic/load.c
+  ${CMAKE_CURRENT_LIST_DIR}/traffic/samples.c
+  ${CMAKE_CURRENT_LIST_DIR}/traffic/report.c
+  ${CMAKE_CURRENT_LIST_DIR}/traffic/ways.c
+  ${CMAKE_CURRENT_LIST_DIR}/lookup/rivals.c)
+target_link_libraries(bench_traffic PRIVATE isomer_flags isomer_bench isomer_test_dispatcher rivals_skel)
+add_custom_target(bench-traffic COMMAND bench_traffic USES_TERMINAL)
+
+# What a look-up costs, against the reference's algorithm: cmake --build build --target bench-lookup
 add_executable(bench_lookup EXCLUDE_FROM_ALL
   ${CMAKE_CURRENT_LIST_DIR}/lookup/main.c
   ${CMAKE_CURRENT_LIST_DIR}/lookup/plot.c

@@ -2,6 +2,7 @@
 #include "bench/figures.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,6 +43,30 @@ struct quartiles series_ratio(const struct series *a, const struct series *b)
 	return series_quartiles(&ratios);
 }
 
+double series_middle(const struct series *s)
+{
+	struct quartiles q = series_quartiles(s);
+	double sum = 0;
+	size_t n = 0;
+
+	for (size_t i = 0; i < s->n; i++)
+		if (s->samples[i] >= q.low && s->samples[i] <= q.high) {
+			sum += s->samples[i];
+			n++;
+		}
+	return sum / (double)n;
+}
+
+double series_minimum(const struct series *s)
+{
+	double least = s->samples[0];
+
+	for (size_t i = 1; i < s->n; i++)
+		if (s->samples[i] < least)
+			least = s->samples[i];
+	return least;
+}
+
 uint64_t figures_now(void)
 {
 	struct timespec ts;
@@ -56,16 +81,22 @@ void figures_give_up(const char *what)
 	exit(EXIT_FAILURE);
 }
 
+unsigned figures_number(const char *text, unsigned max)
+{
+	char *end;
+	unsigned long n = strtoul(text, &end, 10);
+
+	return *end == '\0' && n <= max ? (unsigned)n : 0;
+}
+
 unsigned figures_rounds(int argc, char **argv, unsigned fallback, unsigned max)
 {
-	char *end = NULL;
-	unsigned long rounds;
+	unsigned rounds = fallback;
 
-	if (argc < 2)
-		return fallback;
-	rounds = strtoul(argv[1], &end, 10);
-	if (argc == 2 && *end == '\0' && rounds > 0 && rounds <= max)
-		return (unsigned)rounds;
+	if (argc > 1)
+		rounds = argc == 2 ? figures_number(argv[1], max) : 0;
+	if (rounds)
+		return rounds;
 	fprintf(stderr, "usage: %s [ROUNDS], 1 to %u\n", argv[0], max);
 	exit(2);
 }
@@ -84,4 +115,14 @@ struct netns_fixture *figures_begin(void **state)
 	if (setpriority(PRIO_PROCESS, 0, -20) < 0)
 		figures_give_up("priority");
 	return ns;
+}
+
+void figures_stay_on_one_cpu(void)
+{
+	cpu_set_t cpus;
+
+	CPU_ZERO(&cpus);
+	CPU_SET((unsigned int)sched_getcpu(), &cpus);
+	if (sched_setaffinity(0, sizeof(cpus), &cpus) < 0)
+		figures_give_up("affinity");
 }

@@ -27,10 +27,19 @@ struct quartiles series_quartiles(const struct series *s);
  * disturbed both. */
 struct quartiles series_ratio(const struct series *a, const struct series *b);
 
+/** The mean of the middle half: the clock has steps of some 10 ns where the machine is virtual, and
+ * an interrupt counts for nothing. */
+double series_middle(const struct series *s);
+
+double series_minimum(const struct series *s);
+
 /** Nanoseconds of CLOCK_MONOTONIC. */
 uint64_t figures_now(void);
 
 _Noreturn void figures_give_up(const char *what);
+
+/** A number from 1 to @max; 0 if @text is none. */
+unsigned figures_number(const char *text, unsigned max);
 
 /** Rounds from the operand, if there is one: 1 to @max. Says how to use @argv[0] and exits with 2
  * when it is none. */
@@ -39,3 +48,6 @@ unsigned figures_rounds(int argc, char **argv, unsigned fallback, unsigned max);
 /** Enters namespaces of the benchmark's own, before other work of the machine in the scheduler's
  * eyes: for this program and what it starts. */
 struct netns_fixture *figures_begin(void **state);
+
+/** Keeps this thread on the processor that it runs on. */
+void figures_stay_on_one_cpu(void);

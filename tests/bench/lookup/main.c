@@ -8,7 +8,6 @@
  */
 #include <inttypes.h>
 #include <netinet/in.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +18,7 @@
 #include "bench/lookup/programs.h"
 #include "bench/lookup/rivals.h"
 #include "bench/lookup/sets.h"
+#include "bench/plot.h"
 #include "state/cleanup.h"
 #include "support/dispatcher_fixture.h"
 #include "support/net.h"
@@ -101,22 +101,6 @@ static void measure_warm(const struct bench *b, struct cell *c)
 		series_add(&c->times[WARM][p], sum[p] / WARM_TARGETS);
 }
 
-/* The mean of the middle half: the clock has steps of some 10 ns where the machine is virtual, and
- * an interrupt counts for nothing. */
-static double middle(struct series *s)
-{
-	struct quartiles q = series_quartiles(s);
-	double sum = 0;
-	size_t n = 0;
-
-	for (size_t i = 0; i < s->n; i++)
-		if (s->samples[i] >= q.low && s->samples[i] <= q.high) {
-			sum += s->samples[i];
-			n++;
-		}
-	return sum / (double)n;
-}
-
 static void measure_cold(const struct bench *b, struct cell *c)
 {
 	static struct series s[PROGRAMS];
@@ -125,18 +109,8 @@ static void measure_cold(const struct bench *b, struct cell *c)
 		s[p].n = 0;
 		for (size_t i = 0; i < COLD_TARGETS; i++)
 			series_add(&s[p], time_cold(program_fd(b, p), &b->targets[i]));
-		series_add(&c->times[COLD][p], middle(&s[p]));
+		series_add(&c->times[COLD][p], series_middle(&s[p]));
 	}
-}
-
-static double minimum(const struct series *s)
-{
-	double least = s->samples[0];
-
-	for (size_t i = 1; i < s->n; i++)
-		if (s->samples[i] < least)
-			least = s->samples[i];
-	return least;
 }
 
 /* Beyond the empty program's. */
@@ -188,8 +162,8 @@ static void print_cell(struct bench *b, const struct cell *c)
 		double ours = cost(c, heat, PROGRAM_DISPATCHER);
 
 		printf("| %.0f | %.0f | %.0f | %.2f ", reference, ours,
-		       minimum(&c->times[heat][PROGRAM_DISPATCHER]) -
-			       minimum(&c->times[heat][PROGRAM_EMPTY]),
+		       series_minimum(&c->times[heat][PROGRAM_DISPATCHER]) -
+			       series_minimum(&c->times[heat][PROGRAM_EMPTY]),
 		       reference / ours);
 		if (reference / ours < aim(c->bindings, heat))
 			missed = verdict(b, false);
@@ -256,16 +230,6 @@ static void open_sockets(struct bench *b)
 		}
 }
 
-static void stay_on_one_cpu(void)
-{
-	cpu_set_t cpus;
-
-	CPU_ZERO(&cpus);
-	CPU_SET((unsigned int)sched_getcpu(), &cpus);
-	if (sched_setaffinity(0, sizeof(cpus), &cpus) < 0)
-		figures_give_up("affinity");
-}
-
 static size_t number(int argc, char **argv, int i, size_t fallback)
 {
 	return argc > i ? strtoul(argv[i], NULL, 10) : fallback;
@@ -285,8 +249,10 @@ int main(int argc, char **argv)
 		fprintf(stderr, "usage: bench_lookup [ROUNDS [LARGEST [PLOT]]]\n");
 		return 2;
 	}
+	if (argc > 3)
+		plot_need();
 	(void)figures_begin(&state);
-	stay_on_one_cpu();
+	figures_stay_on_one_cpu();
 	b.dispatcher = dispatcher_fixture_make(RIVALS_DESTINATIONS);
 	dispatcher_make_slots(b.dispatcher, RIVALS_DESTINATIONS);
 	open_sockets(&b);

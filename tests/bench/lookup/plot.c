@@ -4,10 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "bench/figures.h"
-
-#define COLUMNS 2
-#define ROWS    4
+#include "bench/plot.h"
 
 void plot_add(struct plot *plot, const char *mix, bool cold, size_t bindings, double reference,
 	      double ours)
@@ -17,45 +14,42 @@ void plot_add(struct plot *plot, const char *mix, bool cold, size_t bindings, do
 			(struct plot_point){ mix, cold, bindings, reference, ours };
 }
 
-static void write_points(FILE *out, const struct plot *plot, const char *mix, bool cold, bool ours)
+static void write_mix(FILE *gnuplot, const struct plot *plot, const char *mix)
 {
+	struct plot_curve curves[] = {
+		{ "reference, cold", "#c04000", 1, .n = 0 },
+		{ "isomer, cold", "#0060ad", 1, .n = 0 },
+		{ "reference, warm", "#c04000", 2, .n = 0 },
+		{ "isomer, warm", "#0060ad", 2, .n = 0 },
+	};
+
 	for (size_t i = 0; i < plot->n; i++) {
 		const struct plot_point *p = &plot->point[i];
+		struct plot_curve *pair = &curves[p->cold ? 0 : 2];
 
-		if (!strcmp(p->mix, mix) && p->cold == cold)
-			fprintf(out, "%zu %.1f\n", p->bindings, ours ? p->ours : p->reference);
+		if (strcmp(p->mix, mix) != 0)
+			continue;
+		curve_add(&pair[0], (double)p->bindings, p->reference);
+		curve_add(&pair[1], (double)p->bindings, p->ours);
 	}
-	fprintf(out, "e\n");
+	plot_curves(gnuplot, mix, "bindings", "ns beyond the empty program", curves, 4);
 }
 
-static void write_mix(FILE *out, const struct plot *plot, const char *mix)
+static bool begins_a_mix(const struct plot *plot, size_t i)
 {
-	static const char *const titles[] = { "reference, cold", "isomer, cold", "reference, warm",
-					      "isomer, warm" };
-
-	fprintf(out, "set title '%s'\nplot ", mix);
-	for (int i = 0; i < 4; i++)
-		fprintf(out, "%s'-' using 1:2 with linespoints lc rgb '%s' dt %d title '%s'",
-			i ? ", " : "", i % 2 ? "#0060ad" : "#c04000", 1 + i / 2, titles[i]);
-	fprintf(out, "\n");
-	for (int i = 0; i < 4; i++)
-		write_points(out, plot, mix, i < 2, i % 2);
+	return i == 0 || strcmp(plot->point[i].mix, plot->point[i - 1].mix) != 0;
 }
 
 void plot_write(const struct plot *plot, const char *path)
 {
-	FILE *out = popen("gnuplot", "we");
+	unsigned int mixes = 0;
+	FILE *gnuplot;
 
-	if (!out)
-		figures_give_up("gnuplot");
-	fprintf(out,
-		"set terminal svg size 900,1200 background rgb 'white'\nset output '%s'\n"
-		"set multiplot layout %d,%d\nset logscale xy\nset key left top\n"
-		"set xlabel 'bindings'\nset ylabel 'ns beyond the empty program'\n",
-		path, ROWS, COLUMNS);
 	for (size_t i = 0; i < plot->n; i++)
-		if (i == 0 || strcmp(plot->point[i].mix, plot->point[i - 1].mix) != 0)
-			write_mix(out, plot, plot->point[i].mix);
-	if (pclose(out) != 0)
-		figures_give_up("gnuplot");
+		mixes += begins_a_mix(plot, i);
+	gnuplot = plot_begin(path, mixes);
+	for (size_t i = 0; i < plot->n; i++)
+		if (begins_a_mix(plot, i))
+			write_mix(gnuplot, plot, plot->point[i].mix);
+	plot_end(gnuplot);
 }
