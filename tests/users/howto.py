@@ -78,7 +78,7 @@ def need(program):
 
 def main():
     page, loader, library = sys.argv[1:]
-    for program in ("nginx", "curl", "bwrap"):
+    for program in ("nginx", "curl", "dnsmasq", "dig", "socat", "bwrap"):
         need(program)
     environment = {**os.environ, "LOADER": loader, "LIBRARY": library}
     failed = 0
