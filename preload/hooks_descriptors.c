@@ -1,16 +1,25 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Calls that make another descriptor of a socket: servers move theirs to a number of their choice.
- * See hooks_receive.c.
+/* Calls that make a socket, or another descriptor of one: servers move theirs to a number of their
+ * choice. See hooks_receive.c.
  */
 #include <fcntl.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "preload/real.h"
 #include "preload/udp_marks.h"
 
 #define EXPORT __attribute__((visibility("default")))
+
+EXPORT int socket(int domain, int type, int protocol)
+{
+	int ret = real_socket(domain, type, protocol);
+
+	udp_mark_made();
+	return ret;
+}
 
 EXPORT int dup(int fd)
 {

@@ -11,11 +11,10 @@
 
 #define EXPORT __attribute__((visibility("default")))
 
-/* Does an answer to @addr leave from elsewhere? */
-static inline bool answers(int fd, const struct sockaddr *addr, socklen_t len,
-			   struct udp_mark *ret_mark, struct udp_address *ret_local)
+/* Does an answer to the peer that the socket is connected to leave from elsewhere? */
+static inline bool answers(int fd, struct udp_mark *ret_mark, struct udp_address *ret_local)
 {
-	return udp_mark_look(fd, ret_mark) && udp_send_answers(ret_mark, fd, addr, len, ret_local);
+	return udp_mark_look(fd, ret_mark) && udp_send_answers(ret_mark, fd, NULL, 0, ret_local);
 }
 
 EXPORT ssize_t sendto(int fd, const void *buf, size_t n, int flags, const struct sockaddr *addr,
@@ -28,7 +27,7 @@ EXPORT ssize_t sendto(int fd, const void *buf, size_t n, int flags, const struct
 	struct udp_address local;
 	struct udp_mark mark;
 
-	if (answers(fd, addr, len, &mark, &local))
+	if (udp_mark_look_again(fd, &mark) && udp_send_answers(&mark, fd, addr, len, &local))
 		return udp_send_from(&mark, fd, &local, &m, flags);
 	return real_sendto(fd, buf, n, flags, addr, len);
 }
@@ -40,7 +39,7 @@ EXPORT ssize_t send(int fd, const void *buf, size_t n, int flags)
 	struct udp_address local;
 	struct udp_mark mark;
 
-	if (answers(fd, NULL, 0, &mark, &local))
+	if (answers(fd, &mark, &local))
 		return udp_send_from(&mark, fd, &local, &m, flags);
 	return real_send(fd, buf, n, flags);
 }
@@ -49,7 +48,7 @@ EXPORT ssize_t sendmsg(int fd, const struct msghdr *m, int flags)
 {
 	struct udp_mark mark;
 
-	if (udp_mark_look(fd, &mark))
+	if (udp_mark_look_again(fd, &mark))
 		return udp_send(&mark, fd, m, flags);
 	return real_sendmsg(fd, m, flags);
 }
@@ -58,7 +57,7 @@ EXPORT int sendmmsg(int fd, struct mmsghdr *v, unsigned n, int flags)
 {
 	struct udp_mark mark;
 
-	if (udp_mark_look(fd, &mark))
+	if (udp_mark_look_again(fd, &mark))
 		return udp_send_many(&mark, fd, v, n, flags);
 	return real_sendmmsg(fd, v, n, flags);
 }
@@ -70,7 +69,7 @@ EXPORT ssize_t write(int fd, const void *buf, size_t n)
 	struct udp_address local;
 	struct udp_mark mark;
 
-	if (answers(fd, NULL, 0, &mark, &local))
+	if (answers(fd, &mark, &local))
 		return udp_send_from(&mark, fd, &local, &m, 0);
 	return real_write(fd, buf, n);
 }
@@ -82,7 +81,7 @@ EXPORT ssize_t writev(int fd, const struct iovec *iov, int n)
 	struct udp_mark mark;
 
 	/* What it is more than that many, the kernel says differently. */
-	if (n >= 0 && n <= IOV_MAX && answers(fd, NULL, 0, &mark, &local))
+	if (n >= 0 && n <= IOV_MAX && answers(fd, &mark, &local))
 		return udp_send_from(&mark, fd, &local, &m, 0);
 	return real_writev(fd, iov, n);
 }

@@ -78,6 +78,7 @@ int real_listen(int fd, int backlog)
 	CALL(sendmmsg)                                                                             \
 	CALL(write)                                                                                \
 	CALL(writev)                                                                               \
+	CALL(socket)                                                                               \
 	CALL(dup)                                                                                  \
 	CALL(dup2)                                                                                 \
 	CALL(dup3)                                                                                 \
@@ -175,6 +176,11 @@ ssize_t real_write(int fd, const void *buf, size_t n)
 ssize_t real_writev(int fd, const struct iovec *iov, int n)
 {
 	return CALL_NEXT(writev, fd, iov, n);
+}
+
+int real_socket(int domain, int type, int protocol)
+{
+	return CALL_NEXT(socket, domain, type, protocol);
 }
 
 int real_dup(int fd)

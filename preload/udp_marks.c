@@ -2,6 +2,7 @@
 #include "preload/udp_marks.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stddef.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -15,10 +16,13 @@ struct udp_mark_slot {
 	_Atomic uint16_t port;
 	_Atomic uint8_t ipv6;
 	_Atomic uint8_t wishes;
-};
-_Static_assert(sizeof(struct udp_mark_slot) == 32, "two marks in a cache line");
+	_Atomic uint64_t verified; /* by whom, and when; 0 once that was made use of */
+} __attribute__((aligned(64)));
+_Static_assert(sizeof(struct udp_mark_slot) == 64, "cache line of a mark");
 
 _Atomic(struct udp_mark_slot *) udp_marks;
+
+_Atomic uint64_t udp_marks_made;
 
 static int map_marks(struct udp_mark_slot **ret)
 {
@@ -51,6 +55,7 @@ int udp_mark_set(int fd, const struct udp_mark *mark)
 	if (r < 0)
 		return r;
 	atomic_store(&slots[fd].cookie, 0);
+	atomic_store(&slots[fd].verified, 0);
 	atomic_store(&slots[fd].addr[0], mark->bound.addr[0]);
 	atomic_store(&slots[fd].addr[1], mark->bound.addr[1]);
 	atomic_store(&slots[fd].scope, mark->bound.scope);
@@ -74,9 +79,28 @@ static uint64_t cookie_of(int fd)
 	return cookie;
 }
 
+/* This thread, by an address of 47 bits and a multiple of 16, and how many descriptors have been
+ * made. A thread-local variable would take the dynamic linker beside libc. */
+static uint64_t myself_now(void)
+{
+	return (uint64_t)pthread_self() << 17 |
+	       (atomic_load_explicit(&udp_marks_made, memory_order_acquire) & 0x1fffff);
+}
+
+static void read_slot(struct udp_mark_slot *slot, struct udp_mark *ret)
+{
+	ret->bound.addr[0] = atomic_load_explicit(&slot->addr[0], memory_order_relaxed);
+	ret->bound.addr[1] = atomic_load_explicit(&slot->addr[1], memory_order_relaxed);
+	ret->bound.scope = atomic_load_explicit(&slot->scope, memory_order_relaxed);
+	ret->bound.port = atomic_load_explicit(&slot->port, memory_order_relaxed);
+	ret->ipv6 = atomic_load_explicit(&slot->ipv6, memory_order_relaxed);
+	ret->wishes = atomic_load_explicit(&slot->wishes, memory_order_relaxed);
+}
+
 bool udp_mark_verify(struct udp_mark_slot *slots, int fd, struct udp_mark *ret)
 {
 	struct udp_mark_slot *slot;
+	uint64_t myself;
 
 	if (fd < 0 || fd >= UDP_MARKS_MAX)
 		return false;
@@ -84,17 +108,29 @@ bool udp_mark_verify(struct udp_mark_slot *slots, int fd, struct udp_mark *ret)
 	ret->cookie = atomic_load_explicit(&slot->cookie, memory_order_acquire);
 	if (ret->cookie == 0)
 		return false;
+	myself = myself_now();
 	if (cookie_of(fd) != ret->cookie) { /* the number is something else's by now */
 		atomic_compare_exchange_strong(&slot->cookie, &ret->cookie, 0);
 		return false;
 	}
-	ret->bound.addr[0] = atomic_load_explicit(&slot->addr[0], memory_order_relaxed);
-	ret->bound.addr[1] = atomic_load_explicit(&slot->addr[1], memory_order_relaxed);
-	ret->bound.scope = atomic_load_explicit(&slot->scope, memory_order_relaxed);
-	ret->bound.port = atomic_load_explicit(&slot->port, memory_order_relaxed);
-	ret->ipv6 = atomic_load_explicit(&slot->ipv6, memory_order_relaxed);
-	ret->wishes = atomic_load_explicit(&slot->wishes, memory_order_relaxed);
+	read_slot(slot, ret);
+	atomic_store_explicit(&slot->verified, myself, memory_order_relaxed);
 	return true;
+}
+
+bool udp_mark_verify_again(struct udp_mark_slot *slots, int fd, struct udp_mark *ret)
+{
+	struct udp_mark_slot *slot;
+	uint64_t myself = myself_now();
+
+	if (fd < 0 || fd >= UDP_MARKS_MAX)
+		return false;
+	slot = &slots[fd];
+	if (!atomic_compare_exchange_strong(&slot->verified, &myself, 0))
+		return udp_mark_verify(slots, fd, ret);
+	ret->cookie = atomic_load_explicit(&slot->cookie, memory_order_acquire);
+	read_slot(slot, ret);
+	return ret->cookie != 0;
 }
 
 void udp_mark_wish(int fd, enum udp_wish wish, bool on)
@@ -111,6 +147,9 @@ void udp_mark_copy(int fd, int copy)
 {
 	struct udp_mark mark;
 
-	if (fd != copy && udp_mark_look(fd, &mark))
+	if (fd == copy)
+		return;
+	udp_mark_made();
+	if (udp_mark_look(fd, &mark))
 		(void)udp_mark_set(copy, &mark); /* its number may be too high */
 }

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Which descriptors are registered UDP sockets. Nothing says when a descriptor is closed and its
  * number goes to something else, so a mark holds the socket's cookie, and counts while the
- * descriptor has that. Any other descriptor costs no system call.
+ * descriptor has that. Any other descriptor costs no system call; nor does the answer to what has
+ * just been received: in between the number can only have become that of another UDP socket by
+ * calls that this library stands in front of.
  */
 #pragma once
 
@@ -28,11 +30,18 @@ struct udp_mark {
 /** NULL while this process has registered no UDP socket. */
 extern _Atomic(struct udp_mark_slot *) udp_marks;
 
+/** Counts the descriptors that were made, each of which may have the number of one with a mark. */
+extern _Atomic uint64_t udp_marks_made;
+
 /** Marks @fd. Returns 0 or -errno. */
 int udp_mark_set(int fd, const struct udp_mark *mark);
 
 /** The mark of @fd, which has one in all likelihood. errno survives. */
 bool udp_mark_verify(struct udp_mark_slot *slots, int fd, struct udp_mark *ret);
+
+/** The same. The kernel is not asked when this thread was the last to verify it and no descriptor
+ * has been made since; once. */
+bool udp_mark_verify_again(struct udp_mark_slot *slots, int fd, struct udp_mark *ret);
 
 /** @copy is another descriptor for what @fd is for. errno survives. */
 void udp_mark_copy(int fd, int copy);
@@ -46,4 +55,19 @@ static inline bool udp_mark_look(int fd, struct udp_mark *ret)
 	struct udp_mark_slot *slots = atomic_load_explicit(&udp_marks, memory_order_relaxed);
 
 	return __builtin_expect(slots != NULL, 0) && udp_mark_verify(slots, fd, ret);
+}
+
+/** A descriptor has been made. */
+static inline void udp_mark_made(void)
+{
+	if (atomic_load_explicit(&udp_marks, memory_order_relaxed))
+		atomic_fetch_add_explicit(&udp_marks_made, 1, memory_order_release);
+}
+
+/** The mark of @fd for a call that sends: it follows one that receives. */
+static inline bool udp_mark_look_again(int fd, struct udp_mark *ret)
+{
+	struct udp_mark_slot *slots = atomic_load_explicit(&udp_marks, memory_order_relaxed);
+
+	return __builtin_expect(slots != NULL, 0) && udp_mark_verify_again(slots, fd, ret);
 }

@@ -223,13 +223,14 @@ static void binding_that_has_gone_is_in_nobodys_way(void **state)
 }
 
 /* What a client that is not connected sees: the answer's source. */
-static void answer_comes_from(int fd, const char *asked, uint16_t port, const char *expected)
+static void answer_comes_from(int fd, const char *asked, uint16_t port, const char *expected,
+			      uint16_t expected_port)
 {
 	struct sockaddr_storage to, from = { 0 }, want;
 	socklen_t len = net_address(asked, port, &to), from_len = sizeof(from);
 	char answer[16];
 
-	net_address(expected, 7000, &want);
+	net_address(expected, expected_port, &want);
 	assert_int_equal(sendto(fd, "text", 4, 0, (struct sockaddr *)&to, len), 4);
 	assert_true(net_readable(fd, NET_TIMEOUT_MS));
 	assert_int_equal(
@@ -245,8 +246,20 @@ static void server_that_picks_its_source_is_left_alone(void **state)
 	dispatcher(state);
 	p = guest_start(&under_foo, "echo", "0.0.0.0", "7000", "198.51.100.99", NULL);
 	fd = udp_bind("127.0.0.1", 0); /* not bound itself */
-	answer_comes_from(fd, "198.51.100.5", 7000, "198.51.100.99");
-	answer_comes_from(fd, "198.51.100.5", 7001, "198.51.100.99");
+	answer_comes_from(fd, "198.51.100.5", 7000, "198.51.100.99", 7000);
+	answer_comes_from(fd, "198.51.100.5", 7001, "198.51.100.99", 7000);
+}
+
+static void another_socket_of_its_number_answers_from_itself(void **state)
+{
+	CLEANUP(process_stopp) struct process *p = NULL;
+	CLEANUP_FD int fd = -1;
+
+	dispatcher(state);
+	p = guest_start(&(struct guest_options){ .env = { "ISOMER_RULES=foo=udp:*:7000" } },
+			"udp_transfer", "7000", "7100", NULL);
+	fd = udp_bind("127.0.0.1", 0);
+	answer_comes_from(fd, "198.51.100.5", 7000, "127.0.0.1", 7100);
 }
 
 /* Without one an answer from another port cannot be sent, and is not sent from elsewhere. */
@@ -320,6 +333,7 @@ int main(void)
 		netns_test(server_may_move_its_socket),
 		netns_test(each_of_many_clients_is_answered),
 		netns_test(server_that_picks_its_source_is_left_alone),
+		netns_test(another_socket_of_its_number_answers_from_itself),
 		netns_test(threads_answer),
 		netns_test(forked_workers_answer),
 		netns_test(signal_handler_answers),

@@ -2,7 +2,7 @@
 
 # Programs and libraries that know nothing about isomer: no flags of ours, no sanitizer.
 set(guests ${CMAKE_CURRENT_BINARY_DIR}/guests)
-foreach(guest attacker carries_on cases daemon early echo filtered forks inherits named server small_stack threads udp_cases udp_echo udp_workers uring wild)
+foreach(guest attacker carries_on cases daemon early echo filtered forks inherits named server small_stack threads udp_cases udp_echo udp_transfer udp_workers uring wild)
   add_executable(guest_${guest} ${CMAKE_CURRENT_LIST_DIR}/guests/${guest}.c)
   list(APPEND guest_targets guest_${guest})
 endforeach()

@@ -6,7 +6,7 @@
 # would shadow one of theirs, a library too many would be loaded into all of them.
 
 set(expected_exports __read_chk __recv_chk __recvfrom_chk bind dup dup2 dup3 fcntl fcntl64 getsockopt ioctl listen read readv recv
-  recvfrom recvmmsg recvmsg send sendmmsg sendmsg sendto setsockopt write writev)
+  recvfrom recvmmsg recvmsg send sendmmsg sendmsg sendto setsockopt socket write writev)
 set(expected_needed libc.so.6)
 
 # lines(RESULT REGEX COMMAND…): group 1 of every line of the output that matches, sorted.
