@@ -25,7 +25,7 @@
 #include "state/cleanup.h"
 
 #define DESCRIPTORS_MAX 253
-#define ANSWER_SECONDS  5
+#define ANSWER_SECONDS  30
 
 struct process *registrar_start(void)
 {

@@ -394,8 +394,8 @@ static void mistakes_change_nothing(void **state)
 	operator_said(&r, 2, "rule 2");
 	r = loader("attach", "-l", "foo", "no/such/cgroup", NULL);
 	operator_said(&r, 1, "there is no cgroup 'no/such/cgroup'");
-	r = loader("attach", "-l", "foo", "/sys/fs/cgroup", NULL);
-	operator_said(&r, 1, "cgroup");
+	r = loader("attach", "-l", "foo", "/proc", NULL);
+	operator_said(&r, 1, "'/proc' is not a cgroup of the v2 hierarchy");
 	r = loader("detach", cg.path, NULL);
 	operator_said(&r, 1, "nothing is attached");
 	state_is_still(ns->state_dir, before);

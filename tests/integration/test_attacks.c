@@ -119,34 +119,64 @@ static void root_of_a_container_changes_nothing(void **state)
 /* A datagram with source port 0, which no socket of the kernel can send. */
 static void send_from_port_0(const char *ip, uint16_t port)
 {
-	CLEANUP_FD int fd = socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_UDP);
 	struct udphdr header = { .dest = htons(port), .len = htons(sizeof(header)) };
 	struct sockaddr_storage to;
 	socklen_t len = net_address(ip, 0, &to);
+	CLEANUP_FD int fd = socket(to.ss_family, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_UDP);
+	int sum = offsetof(struct udphdr, check);
 
 	assert_return_code(fd, errno);
+	/* IPv4 can do without. */
+	if (to.ss_family == AF_INET6)
+		assert_return_code(setsockopt(fd, IPPROTO_IPV6, IPV6_CHECKSUM, &sum, sizeof(sum)),
+				   errno);
 	assert_int_equal(sendto(fd, &header, sizeof(header), 0, (struct sockaddr *)&to, len),
 			 sizeof(header));
 }
 
-static void a_packet_from_port_0_is_the_labels_like_any_other(void **state)
+/* Of UDP under the label foo, as `metrics` tells it. */
+static void counted_are(const char *domain, unsigned int lookups)
 {
-	CLEANUP_FD int ours = -1, other = -1;
+	CLEANUP(command_done) struct command_result r = loader("metrics", "--once", NULL);
+	char line[128];
+
+	snprintf(line, sizeof(line),
+		 "\nisomer_lookups_total{label=\"foo\",domain=\"%s\",protocol=\"udp\"} %u\n",
+		 domain, lookups);
+	if (!strstr(r.out, line))
+		fail_msg("there should be%sin\n%s", line, r.out);
+}
+
+/* @own: where the label's server is; @ip: where the label is bound. */
+static void check_port_0(const char *own, const char *ip, const char *any, const char *domain)
+{
+	CLEANUP_FD int ours = udp_bind(own, 1001), other = udp_bind(any, 53);
 	char pid[16];
 
-	netns_or_skip(state);
-	ours = udp_bind("127.0.0.1", 1001);
-	other = udp_bind("0.0.0.0", 53);
 	assert_true(ours >= 0 && other >= 0);
 	snprintf(pid, sizeof(pid), "%d", (int)getpid());
-	loader_ok("load", NULL);
-	loader_ok("bind", "foo", "udp", "127.0.1.1", "53", NULL);
-	send_from_port_0("127.0.1.1", 53);
-	loader_ok("register-pid", pid, "foo", "udp", "127.0.0.1", "1001", NULL);
+	loader_ok("bind", "foo", "udp", ip, "53", NULL);
+	send_from_port_0(ip, 53);
+	loader_ok("register-pid", pid, "foo", "udp", own, "1001", NULL);
 	assert_false(net_readable(ours, 0));
-	send_from_port_0("127.0.1.1", 53);
+	send_from_port_0(ip, 53);
 	assert_true(net_readable(ours, NET_TIMEOUT_MS));
 	assert_false(net_readable(other, 0));
+	counted_are(domain, 2);
+}
+
+static void a_packet_from_port_0_is_the_labels_like_any_other(void **state)
+{
+	netns_or_skip(state);
+	loader_ok("load", NULL);
+	check_port_0("127.0.0.1", "127.0.1.1", "0.0.0.0", "ipv4");
+}
+
+static void a_packet_from_port_0_of_ipv6_is_too(void **state)
+{
+	netns_or_skip(state);
+	loader_ok("load", NULL);
+	check_port_0("::1", "::1", "::", "ipv6");
 }
 
 int main(void)
@@ -155,6 +185,7 @@ int main(void)
 		netns_test(a_member_of_the_group_changes_nothing),
 		netns_test(root_of_a_container_changes_nothing),
 		netns_test(a_packet_from_port_0_is_the_labels_like_any_other),
+		netns_test(a_packet_from_port_0_of_ipv6_is_too),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

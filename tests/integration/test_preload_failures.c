@@ -267,6 +267,13 @@ static void failure_after_the_call(void **state)
 	guest_said(p, "the listener is shut down");
 	process_stop(p, SIGTERM);
 
+	/* Others may have one that listens already. */
+	p = guest_start(&(struct guest_options){ .env = { FOO, FAIL } }, "server",
+			"tcp,127.0.0.1,8080,listening", NULL);
+	assert_non_null(strstr(process_stdout(p), "listen=-1 errno=EACCES fd=3 accepting=1"));
+	guest_said(p, "listen() fails");
+	process_stop(p, SIGTERM);
+
 	p = guest_start(&(struct guest_options){ .env = { FOO, FAIL } }, "server",
 			"udp,127.0.0.1,8053", NULL);
 	assert_non_null(strstr(process_stdout(p), "bind=-1 errno=EACCES fd=3 accepting=0 bound=1"));
@@ -366,12 +373,14 @@ static void strict_concerns_only_what_is_to_be_registered(void **state)
 
 	(void)netns_or_skip(state); /* no dispatcher */
 	p = guest_start(&(struct guest_options){ .env = { FAIL, "ISOMER_RULES=foo=tcp:*:8080;"
-								"-=tcp:*:7070" } },
+								"-=tcp:*:7070;foo=udp:*:6061" } },
 			"server", "tcp,127.0.0.1,7070", "tcp,127.0.0.1,9090", "udp,127.0.0.1,8080",
-			"tcp,127.0.0.1,8080", NULL);
+			"udp,127.0.0.1,6060,again", "tcp,127.0.0.1,8080", NULL);
 	assert_non_null(strstr(process_stdout(p), "7070: listen=0"));
 	assert_non_null(strstr(process_stdout(p), "9090: listen=0"));
 	assert_non_null(strstr(process_stdout(p), "udp,127.0.0.1,8080: bind=0"));
+	/* What the kernel is going to refuse anyway, it refuses. */
+	assert_non_null(strstr(process_stdout(p), "6060,again: bind=-1 errno=EINVAL"));
 	assert_non_null(strstr(process_stdout(p), "8080: listen=-1 errno=ENOENT"));
 	process_stop(p, SIGTERM);
 }

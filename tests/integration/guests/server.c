@@ -6,8 +6,9 @@
  * name, prints what UDP clients send.
  *
  * SOCKET is tcp,IP,PORT or udp,IP,PORT or mptcp,IP,PORT, with options behind commas: "dual" (both
- * IP versions), "v6only", "reuseport", "again" (listen() a second time), "close" (closed before the
- * next socket is opened).
+ * IP versions), "v6only", "reuseport", "again" (listen() a second time; bind() a second time, to
+ * the next port), "listening" (before listen(), by a system call of its own past libc), "close"
+ * (closed before the next socket is opened).
  *
  * --fd0          the first socket is descriptor 0
  * --other-netns  the sockets are made in a new network namespace, and bound and listened on after
@@ -41,7 +42,7 @@ struct spec {
 	char text[128];
 	char *protocol, *ip;
 	uint16_t port;
-	bool dual, v6only, reuseport, again, close;
+	bool dual, v6only, reuseport, again, listening, close;
 };
 
 static const char *name = "guest";
@@ -70,6 +71,7 @@ static struct spec spec_parse(const char *text)
 		s.v6only = s.v6only || !strcmp(word, "v6only");
 		s.reuseport = s.reuseport || !strcmp(word, "reuseport");
 		s.again = s.again || !strcmp(word, "again");
+		s.listening = s.listening || !strcmp(word, "listening");
 		s.close = s.close || !strcmp(word, "close");
 	}
 	return s;
@@ -127,16 +129,31 @@ static void print_result(const struct spec *s, int fd, const char *call, int res
 	       ((struct sockaddr_in *)&addr)->sin_port != 0);
 }
 
-static void spec_open(const struct spec *s)
+static int spec_bind(const struct spec *s, int fd, uint16_t port)
 {
 	struct sockaddr_storage addr;
-	socklen_t len = guest_address(s->ip, s->port, &addr);
-	bool udp = !strcmp(s->protocol, "udp");
-	int fd = spec_socket(s, addr.ss_family), r;
+	socklen_t len = guest_address(s->ip, port, &addr);
+	int r;
 
 	errno = GUEST_ERRNO;
 	r = bind(fd, (struct sockaddr *)&addr, len);
 	print_result(s, fd, "bind", r);
+	return r;
+}
+
+static void spec_open(const struct spec *s)
+{
+	struct sockaddr_storage addr;
+	bool udp = !strcmp(s->protocol, "udp");
+	int fd, r;
+
+	(void)guest_address(s->ip, s->port, &addr);
+	fd = spec_socket(s, addr.ss_family);
+	r = spec_bind(s, fd, s->port);
+	if (udp && s->again)
+		(void)spec_bind(s, fd, s->port + 1);
+	if (s->listening && syscall(SYS_listen, fd, 16) < 0)
+		guest_die("listen");
 	for (int i = 0; r == 0 && !udp && i < 1 + s->again; i++) {
 		errno = GUEST_ERRNO;
 		r = raw ? (int)syscall(SYS_listen, fd, 16) : listen(fd, 16);
