@@ -270,6 +270,25 @@ static void sockets_of_every_namespace_with_a_dispatcher_are_served(void **state
 	second_netns_done(&s);
 }
 
+/* As when the number of a namespace comes back: the state under it is of one that died. */
+static void the_state_of_another_namespace_does_not_count(void **state)
+{
+	struct netns_fixture *ns = registrar_with_dispatcher(state);
+	CLEANUP_FD int fd = tcp_listen("127.0.0.1", 8080);
+	struct isomer_registrar_reply r;
+	struct second_netns s;
+
+	second_netns_make(ns, &s);
+	loader_ok("unload", NULL);
+	loader_ok("--netns", s.path, "load", "--max-destinations", "64", NULL);
+	loader_ok("--netns", s.path, "bind", "foo", "tcp", "127.0.0.0/8", "4321", NULL);
+	assert_return_code(rename(s.folder, ns->state_dir), errno);
+	r = registrar_register(AF_INET, IPPROTO_TCP, fd);
+	registrar_failed(&r, ISOMER_REGISTRAR_STATE, -ESTALE);
+	THERE(&s, assert_int_equal(tcp_connect("127.0.0.9", 4321), -ECONNREFUSED));
+	second_netns_done(&s);
+}
+
 static void without_a_dispatcher_it_says_so(void **state)
 {
 	struct netns_fixture *ns = registrar_with_dispatcher(state);
@@ -456,6 +475,7 @@ int main(void)
 		netns_test(a_check_shows_who_sits_in_the_slots),
 		netns_test(a_standby_is_not_put_before_who_serves),
 		netns_test(sockets_of_every_namespace_with_a_dispatcher_are_served),
+		netns_test(the_state_of_another_namespace_does_not_count),
 		netns_test(without_a_dispatcher_it_says_so),
 		netns_test(a_server_answers_from_where_it_was_asked),
 		netns_test(a_standby_answers_too),
