@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "preload/candidate.h"
 
-#include <errno.h>
-#include <limits.h>
 #include <netinet/in.h>
 #include <stddef.h>
+
+#include "preload/memory.h"
 
 /* What the kernel asks for: it does without the scope (RFC 2133). */
 #define IN6_SIZE_MIN offsetof(struct sockaddr_in6, sin6_scope_id)
@@ -21,21 +21,12 @@ uint16_t candidate_port(const struct sockaddr *addr, socklen_t len)
 	return ntohs(((const struct sockaddr_in *)addr)->sin_port);
 }
 
-/* Copies four bytes from there, and then does not know the option. Without a signal, a pipe, or a
- * system call that servers do not make anyway. */
-static bool kernel_reads(int fd, const char *at)
-{
-	return setsockopt(fd, SOL_SOCKET, INT_MAX, at, sizeof(int)) == 0 || errno != EFAULT;
-}
-
 bool candidate_readable(int fd, const struct sockaddr *addr, socklen_t len)
 {
-	const char *start = (const char *)addr;
-
 	/* Too short, or too long for two pages: bind() is going to refuse it. */
 	if (len < sizeof(struct sockaddr_in) || len > sizeof(struct sockaddr_storage))
 		return false;
-	return kernel_reads(fd, start) && kernel_reads(fd, start + len - sizeof(int));
+	return memory_is_readable(fd, addr, len);
 }
 
 bool candidate_bind(struct isomer_socket *s, const struct sockaddr *addr, socklen_t len)

@@ -7,6 +7,7 @@
 #include <sys/uio.h>
 #include <time.h>
 
+#include "preload/memory.h"
 #include "preload/real.h"
 #include "preload/udp_control.h"
 #include "preload/udp_peers.h"
@@ -40,31 +41,39 @@ static bool is_empty(const struct msghdr *m)
 	return true;
 }
 
-/* Returns the flags for the call. */
-static int prepare(struct incoming *in, const struct udp_mark *mark, const struct msghdr *m,
-		   int flags, void *control, size_t size)
+static void prepare(struct incoming *in, const struct udp_mark *mark, const struct msghdr *m,
+		    void *control, size_t size)
 {
 	socklen_t need = mark->ipv6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
 	size_t own = m->msg_control ? m->msg_controllen : 0;
 
 	in->header = *m;
+	in->empty = false;
 	in->own_name = !m->msg_name || m->msg_namelen < need;
 	if (in->own_name) {
 		in->header.msg_name = &in->name;
 		in->header.msg_namelen = sizeof(in->name);
 	}
-	if (own <= size) {
+	if (own <= size && !(own && memory_is_nowhere(m->msg_control))) {
 		in->header.msg_control = control;
 		in->header.msg_controllen = size;
 	}
-	/* A socket in a SOCKMAP takes nothing from the queue then, unlike any other. */
-	in->empty = is_empty(m) && !(flags & MSG_ERRQUEUE);
-	if (!in->empty)
-		return flags;
+}
+
+/* Room for a byte where the program has none. Returns the flags for the call. */
+static int give_room(struct incoming *in, int flags)
+{
+	in->empty = true;
 	in->one = (struct iovec){ .iov_base = &in->byte, .iov_len = 1 };
 	in->header.msg_iov = &in->one;
 	in->header.msg_iovlen = 1;
 	return flags | MSG_TRUNC;
+}
+
+/* A socket in a SOCKMAP takes nothing from the queue then, unlike any other. */
+static bool has_no_room(const struct msghdr *m, int flags)
+{
+	return !(flags & MSG_ERRQUEUE) && !memory_is_nowhere(m->msg_iov) && is_empty(m);
 }
 
 /* Notes where the datagram went. */
@@ -106,7 +115,16 @@ ssize_t udp_receive(const struct udp_mark *mark, int fd, struct msghdr *m, int f
 	struct incoming in;
 	ssize_t n;
 
-	n = real_recvmsg(fd, &in.header, prepare(&in, mark, m, flags, control, sizeof(control)));
+	if (memory_is_nowhere(m))
+		return real_recvmsg(fd, m, flags);
+	prepare(&in, mark, m, control, sizeof(control));
+	n = real_recvmsg(fd, &in.header, flags);
+	/* Nobody sent it: the kernel took none for want of room. By now it has read the program's
+	 * buffers, which might have been anywhere. */
+	if (n == 0 && in.header.msg_namelen == 0 && has_no_room(m, flags)) {
+		prepare(&in, mark, m, control, sizeof(control));
+		n = real_recvmsg(fd, &in.header, give_room(&in, flags));
+	}
 	return n < 0 ? n : (ssize_t)finish(&in, mark, m, flags, (size_t)n);
 }
 
@@ -135,7 +153,8 @@ ssize_t udp_receive_vector(const struct udp_mark *mark, int fd, const struct iov
 	struct msghdr m = { .msg_iov = (struct iovec *)iov, .msg_iovlen = (size_t)n };
 
 	/* Without room it looks at nothing. */
-	if (n < 0 || n > IOV_MAX || is_empty(&m))
+	if (n <= 0 || n > IOV_MAX || !memory_is_readable(fd, iov, (size_t)n * sizeof(*iov)) ||
+	    is_empty(&m))
 		return real_readv(fd, iov, n);
 	return udp_receive(mark, fd, &m, 0);
 }
@@ -155,7 +174,8 @@ int udp_receive_length(int fd, int *ret)
 
 static bool is_plain(const struct msghdr *m)
 {
-	return !(m->msg_control && m->msg_controllen) && !is_empty(m);
+	return !(m->msg_control && m->msg_controllen) && !memory_is_nowhere(m->msg_iov) &&
+	       !is_empty(m);
 }
 
 /* How many of the first go by one call: those that want data alone, or a single one. */
@@ -179,7 +199,9 @@ static int receive_batch(const struct udp_mark *mark, int fd, struct mmsghdr *v,
 
 	_Static_assert(sizeof(control) >= CONTROL_SIZE, "for one with control messages");
 	for (unsigned i = 0; i < n; i++) {
-		with = prepare(&in[i], mark, &v[i].msg_hdr, flags, control[i], size);
+		prepare(&in[i], mark, &v[i].msg_hdr, control[i], size);
+		if (n == 1 && has_no_room(&v[i].msg_hdr, flags))
+			with = give_room(&in[i], flags);
 		headers[i].msg_hdr = in[i].header;
 	}
 	ret = real_recvmmsg(fd, headers, n, with, timeout);
@@ -197,7 +219,7 @@ int udp_receive_many(const struct udp_mark *mark, int fd, struct mmsghdr *v, uns
 	unsigned done = 0;
 	int saved = errno;
 
-	if (n == 0)
+	if (n == 0 || memory_is_nowhere(v))
 		return real_recvmmsg(fd, v, n, flags, timeout);
 	while (done < n) {
 		unsigned batch = batch_of(v + done, n - done);

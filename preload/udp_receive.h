@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Receiving on a registered UDP socket: as the kernel has it, but for that the destination of each
- * datagram is noted. Differences that are left: an array of buffers, a header or a control buffer
- * that is no memory of the process is not answered with EFAULT; and recvmmsg() that fails with
- * another error than EAGAIN after a multiple of 16 datagrams does not keep it for the next call.
+ * datagram is noted. Differences that are left: a header, a control buffer, or an array that
+ * recvmmsg() is given, that is no memory of the process is answered with EFAULT when it is at NULL
+ * or near it alone; and recvmmsg() that fails with another error than EAGAIN after a multiple of 16
+ * datagrams does not keep it for the next call.
  */
 #pragma once
 

@@ -106,15 +106,13 @@ static int open_own(const struct udp_address *local, bool ipv6, int *ret_fd)
 	return 0;
 }
 
-/* Under an IPv6 server the registrar's socket for IPv4 is one of IPv4. */
-static bool translate(struct msghdr *m, const struct udp_address *peer,
+/* Under an IPv6 server the registrar's socket for IPv4 is one of IPv4. Control messages of IPv6 are
+ * looked at on neither of the two when the peer is one of IPv4. */
+static void translate(struct msghdr *m, const struct udp_address *peer,
 		      struct sockaddr_storage *name)
 {
-	if (m->msg_control && m->msg_controllen)
-		return false; /* of IPv6, which would have said the same for IPv4 */
 	m->msg_namelen = address_for(peer, false, name);
 	m->msg_name = name;
-	return true;
 }
 
 static int refuse(int error)
@@ -152,9 +150,11 @@ ssize_t udp_reply_send(const struct udp_mark *mark, int fd, const struct udp_add
 	}
 	if (r < 0)
 		return refuse(r);
-	if (mark->ipv6 && !ipv6 &&
-	    (!udp_address_of(k.msg_name, k.msg_namelen, &peer) || !translate(&k, &peer, &name)))
-		return refuse(-EOPNOTSUPP);
+	if (mark->ipv6 && !ipv6) {
+		if (!udp_address_of(k.msg_name, k.msg_namelen, &peer))
+			return refuse(-EOPNOTSUPP);
+		translate(&k, &peer, &name);
+	}
 	carry_options(fd, reply, ipv6);
 	if (fcntl(fd, F_GETFL) & O_NONBLOCK)
 		flags |= MSG_DONTWAIT;

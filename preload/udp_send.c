@@ -4,9 +4,11 @@
 #include <errno.h>
 #include <limits.h>
 #include <stddef.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "preload/guard.h"
+#include "preload/memory.h"
 #include "preload/real.h"
 #include "preload/udp_control.h"
 #include "preload/udp_peers.h"
@@ -15,8 +17,11 @@
 
 #define BATCH 16 /* what a stack of 16 KiB has room for */
 
-/* With the program's own control messages; what is more is refused. */
+/* With the program's own control messages, of which there are seldom more. */
 #define CONTROL_SIZE 1024
+
+/* The kernel takes a tenth of it (net.core.optmem_max), unless it is told otherwise. */
+#define CONTROL_MAX (1 << 20)
 
 /* ---- from where ---- */
 
@@ -26,6 +31,8 @@ static bool peer_of(const struct udp_mark *mark, int fd, const void *addr, sockl
 	struct sockaddr_storage name = { .ss_family = AF_UNSPEC };
 	int saved = errno;
 
+	if (addr && memory_is_nowhere(addr))
+		return false; /* EFAULT */
 	if (addr && len >= sizeof(struct sockaddr_in))
 		memcpy(&name, addr, len < sizeof(name) ? len : sizeof(name));
 	/* The kernel takes this for IPv4 on the one kind of sockets, for no name on the other. */
@@ -53,6 +60,8 @@ bool udp_send_answers(const struct udp_mark *mark, int fd, const void *addr, soc
 static bool answers(const struct udp_mark *mark, int fd, const struct msghdr *m,
 		    struct udp_address *ret_local)
 {
+	if (m->msg_control && m->msg_controllen && memory_is_nowhere(m->msg_control))
+		return false; /* EFAULT */
 	return !udp_control_has_source(m) &&
 	       udp_send_answers(mark, fd, m->msg_namelen ? m->msg_name : NULL, m->msg_namelen,
 				ret_local);
@@ -85,15 +94,14 @@ static bool is_refused_broadcast(const struct udp_address *local)
 	return ret;
 }
 
-static ssize_t send_same_port(int fd, const struct udp_address *local, const struct msghdr *m,
-			      int flags)
+static ssize_t send_with_source(int fd, const struct udp_address *local, const struct msghdr *m,
+				int flags, void *control, size_t size)
 {
-	_Alignas(struct cmsghdr) char control[CONTROL_SIZE];
 	struct msghdr k = *m;
 	int saved = errno;
 	ssize_t ret;
 
-	if (!udp_control_add_source(&k, local, control, sizeof(control))) {
+	if (!udp_control_add_source(&k, local, control, size)) {
 		errno = ENOBUFS; /* as for control messages that are too much for the kernel */
 		return -1;
 	}
@@ -102,6 +110,39 @@ static ssize_t send_same_port(int fd, const struct udp_address *local, const str
 		return ret;
 	errno = saved;
 	return real_sendmsg(fd, m, flags);
+}
+
+static ssize_t send_with_much_control(int fd, const struct udp_address *local,
+				      const struct msghdr *m, int flags)
+{
+	size_t size = m->msg_controllen + UDP_CONTROL_SOURCE;
+	void *control = MAP_FAILED;
+	ssize_t ret;
+	int saved;
+	GUARD();
+
+	if (m->msg_controllen <= CONTROL_MAX)
+		control = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+			       0);
+	if (control == MAP_FAILED) {
+		errno = ENOBUFS;
+		return -1;
+	}
+	ret = send_with_source(fd, local, m, flags, control, size);
+	saved = errno;
+	munmap(control, size);
+	errno = saved;
+	return ret;
+}
+
+static ssize_t send_same_port(int fd, const struct udp_address *local, const struct msghdr *m,
+			      int flags)
+{
+	_Alignas(struct cmsghdr) char control[CONTROL_SIZE];
+
+	if (m->msg_control && m->msg_controllen > sizeof(control) - UDP_CONTROL_SOURCE)
+		return send_with_much_control(fd, local, m, flags);
+	return send_with_source(fd, local, m, flags, control, sizeof(control));
 }
 
 ssize_t udp_send_from(const struct udp_mark *mark, int fd, const struct udp_address *local,
@@ -116,7 +157,7 @@ ssize_t udp_send(const struct udp_mark *mark, int fd, const struct msghdr *m, in
 {
 	struct udp_address local;
 
-	if (!answers(mark, fd, m, &local))
+	if (memory_is_nowhere(m) || !answers(mark, fd, m, &local))
 		return real_sendmsg(fd, m, flags);
 	return udp_send_from(mark, fd, &local, m, flags);
 }
@@ -170,7 +211,7 @@ int udp_send_many(const struct udp_mark *mark, int fd, struct mmsghdr *v, unsign
 	unsigned done = 0;
 	int saved = errno;
 
-	if (n == 0)
+	if (n == 0 || memory_is_nowhere(v))
 		return real_sendmmsg(fd, v, n, flags);
 	if (n > IOV_MAX)
 		n = IOV_MAX;

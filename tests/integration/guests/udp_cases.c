@@ -9,6 +9,7 @@
 #include <linux/errqueue.h>
 #include <poll.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/uio.h>
 #include <time.h>
 
@@ -533,6 +534,129 @@ static void sending(void)
 		     "", 0);
 }
 
+/* A page that nothing is in, with one before it that is there. */
+static char *edge(size_t page)
+{
+	char *pages =
+		mmap(NULL, 2 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (pages == MAP_FAILED || munmap(pages + page, page) < 0)
+		guest_die("mmap");
+	return pages + page;
+}
+
+static void says(const char *what, ssize_t n)
+{
+	printf("%s: %zd %s\n", what, n, n < 0 ? strerrorname_np(errno) : "-");
+}
+
+static void receiving_nowhere(char *nowhere, void *null)
+{
+	char data[32], control[64];
+	struct iovec half[2] = { { data, 2 }, { nowhere - 2, 4 } };
+	struct iovec *across = (struct iovec *)(nowhere - sizeof(*across));
+	struct iovec *list = (struct iovec *)nowhere;
+	struct sockaddr_storage from;
+	struct msghdr m = { .msg_iov = half, .msg_iovlen = 1 };
+	struct mmsghdr v[2] = { { .msg_hdr = m }, { .msg_hdr = m } };
+
+	*across = half[0];
+	client_sends("hello", 5);
+	says("recv, buffer", recv(server, nowhere, 4, 0));
+	says("read, buffer", read(server, nowhere, 4));
+	says("recvfrom, name", recvfrom(server, data, 4, 0, (struct sockaddr *)nowhere, null));
+	drain();
+	client_sends("hello", 5);
+	says("recvmsg, header", recvmsg(server, null, 0));
+	says("recvmmsg, headers", recvmmsg(server, null, 2, 0, NULL));
+	m.msg_iov = null;
+	says("recvmsg, no list", recvmsg(server, &m, 0));
+	m.msg_iov = list;
+	says("recvmsg, list", recvmsg(server, &m, 0));
+	m.msg_iov = across;
+	m.msg_iovlen = 2;
+	says("recvmsg, list that ends", recvmsg(server, &m, 0));
+	says("readv, list", readv(server, list, 1));
+	says("readv, list that ends", readv(server, across, 2));
+	drain();
+	client_sends("hello", 5);
+	m.msg_iov = half;
+	says("recvmsg, half a buffer", recvmsg(server, &m, 0));
+	drain();
+	client_sends("hello", 5);
+	says("readv, half a buffer", readv(server, half, 2));
+	drain();
+	client_sends("hello", 5);
+	m = (struct msghdr){
+		.msg_name = nowhere, .msg_namelen = 28, .msg_iov = half, .msg_iovlen = 1
+	};
+	says("recvmsg, name", recvmsg(server, &m, MSG_DONTWAIT));
+	drain();
+	client_sends("hello", 5);
+	v[1].msg_hdr.msg_iov = null;
+	says("recvmmsg, second list", recvmmsg(server, v, 2, MSG_DONTWAIT, NULL));
+	drain();
+	for (int i = 0; i < 2; i++) {
+		set(SOL_IP, IP_PKTINFO, i);
+		set(SOL_IPV6, IPV6_RECVPKTINFO, i);
+		client_sends("hello", 5);
+		m = (struct msghdr){ .msg_name = &from,
+				     .msg_namelen = sizeof(from),
+				     .msg_iov = half,
+				     .msg_iovlen = 1,
+				     .msg_control = null,
+				     .msg_controllen = sizeof(control) };
+		m.msg_control = (char *)m.msg_control + 8;
+		says("recvmsg, control", recvmsg(server, &m, 0));
+		printf("  controllen %zu flags %x\n", (size_t)m.msg_controllen, m.msg_flags);
+	}
+	set(SOL_IP, IP_PKTINFO, 0);
+	set(SOL_IPV6, IPV6_RECVPKTINFO, 0);
+	drain();
+}
+
+static void sending_nowhere(char *nowhere, char *null)
+{
+	char data[5] = "hello";
+	struct iovec iov = { data, sizeof(data) };
+	struct msghdr m = { .msg_name = &server_addr,
+			    .msg_namelen = server_len,
+			    .msg_iov = &iov,
+			    .msg_iovlen = 1 };
+
+	says("sendto, name", sendto(server, data, 5, 0, (struct sockaddr *)(null + 8), server_len));
+	says("sendto, buffer",
+	     sendto(server, nowhere, 5, 0, (struct sockaddr *)&server_addr, server_len));
+	says("sendmsg, header", sendmsg(server, (struct msghdr *)null, 0));
+	says("sendmmsg, headers", sendmmsg(server, (struct mmsghdr *)null, 2, 0));
+	says("writev, list", writev(server, (struct iovec *)nowhere, 1));
+	m.msg_iov = (struct iovec *)nowhere;
+	says("sendmsg, list", sendmsg(server, &m, 0));
+	m.msg_iov = &iov;
+	m.msg_name = null + 8;
+	says("sendmsg, name", sendmsg(server, &m, 0));
+	m.msg_name = &server_addr;
+	m.msg_control = null + 8;
+	m.msg_controllen = 64;
+	says("sendmsg, control", sendmsg(server, &m, 0));
+}
+
+/* Where the program's memory is not. */
+static void nowhere(void)
+{
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	char *end = edge(page);
+	/* Not known to the compiler, which warns of it. */
+	char *volatile null = NULL;
+
+	/* Some take the datagram that is there. */
+	if (fcntl(server, F_SETFL, O_NONBLOCK) < 0)
+		guest_die("O_NONBLOCK");
+	receiving_nowhere(end, null);
+	sending_nowhere(end, null);
+	munmap(end - page, page);
+}
+
 static void state(void)
 {
 	struct sockaddr_storage addr;
@@ -574,6 +698,7 @@ int main(int argc, char **argv)
 	control();
 	errors();
 	sending();
+	nowhere();
 	puts("ready");
 	fflush(stdout);
 	return 0;
