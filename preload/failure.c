@@ -323,6 +323,8 @@ static void explain_address(struct report *line, const struct about *a)
 {
 	if (a->f->error == -EPERM)
 		report_add(line, "no binding leads the address that a client used to this label");
+	else if (a->f->error == -EXDEV)
+		report_add(line, "the server has left the socket's network namespace");
 	else
 		report_add(line, "the address that a client used cannot be bound (errno %d)",
 			   -a->f->error);

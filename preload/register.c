@@ -309,10 +309,11 @@ void register_found(const struct config *config, int fd)
 
 /* --- answers --------------------------------------------------------------------------------- */
 
-/* Where it may help: a port below 1024, or another rule of this kind. */
-static bool is_right_lacking(int error)
+/* A port below 1024, or another rule of this kind; a thread in another namespace than the socket.
+ */
+static bool registrar_may_help(int error)
 {
-	return error == -EACCES || error == -EPERM;
+	return error == -EACCES || error == -EPERM || error == -EXDEV;
 }
 
 int register_reply_socket(const struct config *config, int fd, const struct sockaddr *local,
@@ -326,7 +327,7 @@ int register_reply_socket(const struct config *config, int fd, const struct sock
 	GUARD();
 
 	if (isomer_socket_look(fd, &s, &mptcp) == 0 && decide(&r)) {
-		if (is_right_lacking(error) && config->via != CONFIG_BPF &&
+		if (registrar_may_help(error) && config->via != CONFIG_BPF &&
 		    registrar_reply_socket(&r, local, ret_fd, &f) == 0)
 			error = 0;
 		else if (config->on_error != CONFIG_IGNORE)

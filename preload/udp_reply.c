@@ -16,6 +16,9 @@
 #ifndef IPV6_FREEBIND
 #define IPV6_FREEBIND 78
 #endif
+#ifndef SO_NETNS_COOKIE
+#define SO_NETNS_COOKIE 71
+#endif
 
 /* How the server sends. */
 static const struct option {
@@ -79,7 +82,18 @@ static socklen_t address_for(const struct udp_address *a, bool ipv6, struct sock
 	return sizeof(*in);
 }
 
-static int open_own(const struct udp_address *local, bool ipv6, int *ret_fd)
+/* A thread may have gone elsewhere since. Before Linux 5.14 nobody says so. */
+static bool is_same_namespace(int a, int b)
+{
+	uint64_t of_a = 0, of_b = 0;
+	socklen_t len = sizeof(of_a);
+
+	return real_getsockopt(a, SOL_SOCKET, SO_NETNS_COOKIE, &of_a, &len) < 0 ||
+	       real_getsockopt(b, SOL_SOCKET, SO_NETNS_COOKIE, &of_b, &len) < 0 || of_a == of_b;
+}
+
+/* For the socket @server. */
+static int open_own(int server, const struct udp_address *local, bool ipv6, int *ret_fd)
 {
 	const int on = 1, off = 0;
 	struct sockaddr_storage addr;
@@ -89,6 +103,8 @@ static int open_own(const struct udp_address *local, bool ipv6, int *ret_fd)
 	fd = socket(ipv6 ? AF_INET6 : AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return -errno;
+	if (!is_same_namespace(server, fd))
+		return -EXDEV;
 	/* Others may have the port, and the address is nobody's yet. */
 	if (real_setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0)
 		return -errno;
@@ -126,6 +142,7 @@ static int refuse(int error)
 ssize_t udp_reply_send(const struct udp_mark *mark, int fd, const struct udp_address *local,
 		       const struct msghdr *m, int flags)
 {
+	GUARD();
 	struct msghdr k = *m;
 	struct sockaddr_storage name, bound;
 	struct udp_address peer;
@@ -134,7 +151,6 @@ ssize_t udp_reply_send(const struct udp_mark *mark, int fd, const struct udp_add
 	bool ipv6 = mark->ipv6;
 	int saved = errno, r;
 	ssize_t ret;
-	GUARD();
 
 	if (!m->msg_name || m->msg_namelen == 0) { /* connected */
 		if (getpeername(fd, (struct sockaddr *)&name, &len) < 0)
@@ -142,7 +158,7 @@ ssize_t udp_reply_send(const struct udp_mark *mark, int fd, const struct udp_add
 		k.msg_name = &name;
 		k.msg_namelen = len;
 	}
-	r = open_own(local, mark->ipv6, &reply);
+	r = open_own(fd, local, mark->ipv6, &reply);
 	if (r < 0) {
 		address_for(local, mark->ipv6, &bound);
 		r = register_reply_socket(start_config(), fd, (struct sockaddr *)&bound, r, &reply);

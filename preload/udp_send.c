@@ -76,8 +76,8 @@ static bool is_broadcast(const struct udp_address *local)
 	struct sockaddr_in in = { .sin_family = AF_INET,
 				  .sin_port = local->port,
 				  .sin_addr = udp_address_in(local) };
-	CLEANUP_FD int fd = -1;
 	GUARD();
+	CLEANUP_FD int fd = -1;
 
 	if (!udp_address_is_ipv4(local))
 		return false;
