@@ -227,15 +227,32 @@ static void activated_server_answers(void **state)
 	process_stop(p, SIGKILL);
 }
 
-static void server_in_another_namespace_answers(void **state)
+/* What it opens to answer from another port would be in the wrong one. */
+static void server_that_leaves_the_namespace_answers_by_the_registrar(void **state)
 {
 	CLEANUP(process_stopp) struct process *p = NULL;
 
 	udp_dispatcher(state);
+	registrar_start();
 	p = guest_start(&under_foo, "udp_elsewhere", "0.0.0.0", "7000", NULL);
 	udp_ask("198.51.100.5", 7000, "text");
 	udp_ask("198.51.100.5", 7001, "text");
 	guest_said_nothing(p);
+}
+
+static void without_one_it_says_so(void **state)
+{
+	CLEANUP(process_stopp) struct process *p = NULL;
+	CLEANUP_FD int fd = -1;
+
+	udp_dispatcher(state);
+	p = guest_start(&under_foo, "udp_elsewhere", "0.0.0.0", "7000", NULL);
+	fd = client("198.51.100.5", 7001);
+	assert_int_equal(send(fd, "text", 4, 0), 4);
+	process_wait_output(p, "answered");
+	assert_non_null(strstr(process_stderr(p), "sendto: No route to host"));
+	guest_said(p, "cannot send an answer of udp 0.0.0.0:7000");
+	assert_false(net_readable(fd, 0));
 }
 
 int main(void)
@@ -249,7 +266,8 @@ int main(void)
 		netns_test(smallest_stack_will_do),
 		netns_test(cancelled_threads_leave_nothing),
 		netns_test(activated_server_answers),
-		netns_test(server_in_another_namespace_answers),
+		netns_test(server_that_leaves_the_namespace_answers_by_the_registrar),
+		netns_test(without_one_it_says_so),
 	};
 
 	return cmocka_run_group_tests_name("UDP servers of all sorts", tests, NULL, NULL);

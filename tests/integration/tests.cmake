@@ -2,7 +2,9 @@
 
 # Programs and libraries that know nothing about isomer: no flags of ours, no sanitizer.
 set(guests ${CMAKE_CURRENT_BINARY_DIR}/guests)
-foreach(guest attacker carries_on cases daemon early echo filtered forks inherits named server small_stack threads udp_cases udp_echo udp_transfer udp_workers uring wild)
+foreach(guest attacker carries_on cases daemon early echo filtered forks inherits named server
+    small_stack threads udp_cancelled udp_cases udp_control udp_echo udp_elsewhere udp_errand
+    udp_fortified udp_inherited udp_stack udp_transfer udp_workers uring wild)
   add_executable(guest_${guest} ${CMAKE_CURRENT_LIST_DIR}/guests/${guest}.c)
   list(APPEND guest_targets guest_${guest})
 endforeach()
@@ -19,6 +21,9 @@ foreach(target ${guest_targets})
   set_target_properties(${target} PROPERTIES OUTPUT_NAME ${name}
     RUNTIME_OUTPUT_DIRECTORY ${guests} LIBRARY_OUTPUT_DIRECTORY ${guests})
 endforeach()
+
+# Also in a build without optimisation, in which nothing would be checked.
+target_compile_options(guest_udp_fortified PRIVATE -O2 -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2)
 
 target_link_libraries(guest_filtered PRIVATE PkgConfig::SECCOMP)
 # Statically: there are kernels to be tried on that have nothing else installed.
@@ -149,3 +154,9 @@ add_dependencies(test_udp_servers isomer_echo)
 isomer_add_test(test_udp_answers integration
   isomer_test_servers isomer_test_guests isomer_test_registrar)
 isomer_add_test(test_udp_same integration isomer_test_guests)
+
+# Servers that are asked on all ports of two prefixes.
+add_library(isomer_test_udp STATIC ${CMAKE_CURRENT_LIST_DIR}/udp_asked.c)
+target_link_libraries(isomer_test_udp
+  PUBLIC isomer_test_servers isomer_test_guests isomer_test_registrar PRIVATE isomer_flags)
+isomer_add_test(test_udp_ways integration isomer_test_udp)

@@ -58,6 +58,32 @@ static inline int guest_tcp(const char *ip, uint16_t port, bool reuseport)
 	return fd;
 }
 
+/* A bound UDP socket. */
+static inline int guest_udp(const char *ip, uint16_t port)
+{
+	struct sockaddr_storage addr;
+	socklen_t len = guest_address(ip, port, &addr);
+	int fd = socket(addr.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	if (fd < 0 || bind(fd, (struct sockaddr *)&addr, len) < 0)
+		guest_die("bind");
+	return fd;
+}
+
+/* Sends one datagram back to where it came from. */
+static inline void guest_echo(int fd)
+{
+	struct sockaddr_storage peer;
+	socklen_t len = sizeof(peer);
+	char text[256];
+	ssize_t n = recvfrom(fd, text, sizeof(text), 0, (struct sockaddr *)&peer, &len);
+
+	if (n < 0)
+		guest_die("recvfrom");
+	if (sendto(fd, text, (size_t)n, 0, (struct sockaddr *)&peer, len) < 0)
+		perror("sendto");
+}
+
 /* Greets one client with the name. */
 static inline void guest_serve_one(int listener, const char *name)
 {
