@@ -156,7 +156,9 @@ isomer_add_test(test_udp_answers integration
 isomer_add_test(test_udp_same integration isomer_test_guests)
 
 # Servers that are asked on all ports of two prefixes.
-add_library(isomer_test_udp STATIC ${CMAKE_CURRENT_LIST_DIR}/udp_asked.c)
+add_library(isomer_test_udp STATIC
+  ${CMAKE_CURRENT_LIST_DIR}/udp_asked.c ${CMAKE_CURRENT_LIST_DIR}/udp_crowd.c)
 target_link_libraries(isomer_test_udp
   PUBLIC isomer_test_servers isomer_test_guests isomer_test_registrar PRIVATE isomer_flags)
 isomer_add_test(test_udp_ways integration isomer_test_udp)
+isomer_add_test(test_udp_forgotten integration isomer_test_udp)
