@@ -15,6 +15,7 @@
 #include "integration/guest_process.h"
 #include "integration/operator.h"
 #include "integration/own_cgroup.h"
+#include "integration/udp_crowd.h"
 #include "state/cleanup.h"
 #include "support/net.h"
 #include "support/netns.h"
@@ -24,6 +25,8 @@
 #define PORT 4321 /* bound to "foo", for 127.0.0.0/8 */
 
 #define SERVER_PORT 8080
+
+#define ANSWERS_PEERS 65536 /* as many as bpf/answers.bpf.c keeps */
 
 static void route_to_this_host(const char *prefix)
 {
@@ -35,16 +38,33 @@ static void route_to_this_host(const char *prefix)
 	command_done(&r);
 }
 
-/* A server at @ip in a cgroup of its own, not registered. @source: as guests/echo.c has it. */
-static struct process *serve(void **state, struct own_cgroup *cg, const char *ip,
-			     const char *source)
+static void dispatcher(void **state)
 {
 	(void)netns_or_skip(state);
 	guest_dispatcher();
 	loader_ok("bind", "foo", "udp", "2001:db8::/64", "4321", NULL);
 	route_to_this_host("2001:db8::/64");
+}
+
+/* A server at @ip in a cgroup of its own, not registered. @source: as guests/echo.c has it. */
+static struct process *serve(void **state, struct own_cgroup *cg, const char *ip,
+			     const char *source)
+{
+	dispatcher(state);
 	own_cgroup_make(cg);
 	return own_cgroup_start(cg, guest_path("echo"), ip, "8080", source, NULL);
+}
+
+/* One that answers when it is told to, registered. */
+static struct process *serve_errands(void **state, struct own_cgroup *cg)
+{
+	struct process *p;
+
+	dispatcher(state);
+	own_cgroup_make(cg);
+	p = own_cgroup_start(cg, guest_path("udp_errand"), "0.0.0.0", "8080", NULL);
+	loader_ok("attach", "-l", "foo", cg->path, NULL);
+	return p;
 }
 
 static void over(void **state, struct own_cgroup *cg, struct process *p)
@@ -144,6 +164,31 @@ static void so_does_the_address_that_it_is_bound_to(void **state)
 	over(state, &cg, p);
 }
 
+static void for_a_peer_that_never_wrote_the_kernel_chooses(void **state)
+{
+	struct own_cgroup cg;
+	struct process *p = serve_errands(state, &cg);
+	CLEANUP_FD int silent = udp_bind("127.0.0.1", 0);
+	char errand[16];
+
+	snprintf(errand, sizeof(errand), "%u", net_local_port(silent));
+	udp_errand_comes_from(silent, "127.0.0.9", PORT, errand, "127.0.0.1", SERVER_PORT);
+	over(state, &cg, p);
+}
+
+static void so_it_does_for_one_that_was_forgotten(void **state)
+{
+	struct own_cgroup cg;
+	struct process *p = serve_errands(state, &cg);
+	CLEANUP_FD int client = udp_bind("127.0.0.1", 0);
+
+	/* Not answered before: the kernel keeps for longer what was looked up. */
+	ask(client, "127.0.0.9");
+	udp_crowd_writes("127.0.0.10", PORT, 0, 2 * ANSWERS_PEERS);
+	udp_errand_comes_from(client, "127.0.0.10", PORT, "first", "127.0.0.1", SERVER_PORT);
+	over(state, &cg, p);
+}
+
 static void detached_the_kernel_chooses(void **state)
 {
 	struct own_cgroup cg;
@@ -211,6 +256,8 @@ int main(void)
 		netns_test(the_last_datagram_decides),
 		netns_test(a_source_of_its_own_stays),
 		netns_test(so_does_the_address_that_it_is_bound_to),
+		netns_test(for_a_peer_that_never_wrote_the_kernel_chooses),
+		netns_test(so_it_does_for_one_that_was_forgotten),
 		netns_test(detached_the_kernel_chooses),
 		netns_test(sockets_that_attach_did_not_register_are_left_alone),
 		netns_test(other_cgroups_are_left_alone),

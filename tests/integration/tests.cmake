@@ -96,9 +96,10 @@ isomer_add_test(test_run integration isomer_test_guests isomer_test_operator iso
 isomer_add_test(test_attach integration isomer_test_guests isomer_test_operator isomer_test_cgroup)
 set_tests_properties(test_attach PROPERTIES LABELS "integration;state"
   REQUIRED_FILES "${guests}/server;${guests}/static;${guests}/uring")
-isomer_add_test(test_answers integration isomer_test_guests isomer_test_operator isomer_test_cgroup)
+isomer_add_test(test_answers integration
+  isomer_test_guests isomer_test_operator isomer_test_cgroup isomer_test_crowd)
 set_tests_properties(test_answers PROPERTIES LABELS "integration;state"
-  REQUIRED_FILES "${guests}/echo")
+  REQUIRED_FILES "${guests}/echo;${guests}/udp_errand")
 isomer_add_test(test_attacks integration isomer_test_guests)
 isomer_add_test(test_strays integration isomer_test_guests isomer_test_operator)
 isomer_add_test(test_scale integration isomer_loader_core)
@@ -155,10 +156,13 @@ isomer_add_test(test_udp_answers integration
   isomer_test_servers isomer_test_guests isomer_test_registrar)
 isomer_add_test(test_udp_same integration isomer_test_guests)
 
+# Peers in any number.
+add_library(isomer_test_crowd STATIC ${CMAKE_CURRENT_LIST_DIR}/udp_crowd.c)
+target_link_libraries(isomer_test_crowd PUBLIC isomer_test_guests PRIVATE isomer_flags)
+
 # Servers that are asked on all ports of two prefixes.
-add_library(isomer_test_udp STATIC
-  ${CMAKE_CURRENT_LIST_DIR}/udp_asked.c ${CMAKE_CURRENT_LIST_DIR}/udp_crowd.c)
+add_library(isomer_test_udp STATIC ${CMAKE_CURRENT_LIST_DIR}/udp_asked.c)
 target_link_libraries(isomer_test_udp
-  PUBLIC isomer_test_servers isomer_test_guests isomer_test_registrar PRIVATE isomer_flags)
+  PUBLIC isomer_test_crowd isomer_test_servers isomer_test_guests isomer_test_registrar PRIVATE isomer_flags)
 isomer_add_test(test_udp_ways integration isomer_test_udp)
 isomer_add_test(test_udp_forgotten integration isomer_test_udp)
