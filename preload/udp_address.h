@@ -81,10 +81,13 @@ static inline bool udp_address_same_host(const struct udp_address *a, const stru
 	return a->addr[0] == b->addr[0] && a->addr[1] == b->addr[1] && a->scope == b->scope;
 }
 
+/* Of those that receive together, nobody sends from it. A broadcast of one network is not known by
+ * its looks. */
 static inline bool udp_address_is_group(const struct udp_address *a)
 {
 	struct in6_addr in6 = udp_address_in6(a);
+	in_addr_t in = ntohl(udp_address_in(a).s_addr);
 
-	return udp_address_is_ipv4(a) ? IN_MULTICAST(ntohl(udp_address_in(a).s_addr))
+	return udp_address_is_ipv4(a) ? IN_MULTICAST(in) || in == INADDR_BROADCAST
 				      : IN6_IS_ADDR_MULTICAST(&in6);
 }

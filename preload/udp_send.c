@@ -85,10 +85,17 @@ static bool is_broadcast(const struct udp_address *local)
 	return fd >= 0 && connect(fd, (struct sockaddr *)&in, sizeof(in)) < 0 && errno == EACCES;
 }
 
+/* What the kernel says to a source that is no address of this host; which one, there is no telling.
+ */
+static bool is_bad_source(int error)
+{
+	return error == EINVAL || error == ENETUNREACH;
+}
+
 static bool is_refused_broadcast(const struct udp_address *local)
 {
 	int saved = errno;
-	bool ret = saved == EINVAL && is_broadcast(local);
+	bool ret = is_bad_source(saved) && is_broadcast(local);
 
 	errno = saved;
 	return ret;
@@ -193,7 +200,7 @@ static int send_batch(const struct udp_mark *mark, int fd, struct mmsghdr *v, un
 	ret = real_sendmmsg(fd, headers, batch, flags);
 	for (int i = 0; i < ret; i++)
 		v[i].msg_len = headers[i].msg_len;
-	return ret < 0 && errno == EINVAL ? 0 : ret; /* a broadcast? */
+	return ret < 0 && is_bad_source(errno) ? 0 : ret; /* a broadcast? */
 }
 
 static int send_single(const struct udp_mark *mark, int fd, struct mmsghdr *m, int flags)
