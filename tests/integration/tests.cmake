@@ -166,3 +166,4 @@ target_link_libraries(isomer_test_udp
   PUBLIC isomer_test_crowd isomer_test_servers isomer_test_guests isomer_test_registrar PRIVATE isomer_flags)
 isomer_add_test(test_udp_ways integration isomer_test_udp)
 isomer_add_test(test_udp_forgotten integration isomer_test_udp)
+isomer_add_test(test_udp_links integration isomer_test_udp)
