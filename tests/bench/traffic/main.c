@@ -17,7 +17,7 @@
 #include "bench/traffic/samples.h"
 #include "state/cleanup.h"
 
-#define ROUNDS_DEFAULT 101
+#define ROUNDS_DEFAULT 51
 #define ROUNDS_QUICK   21
 #define QUICK_BINDINGS 10000
 
@@ -30,7 +30,7 @@ static const char usage[] =
 	"                     [--plot SVG]\n"
 	"\n"
 	"--quick            21 rounds, nothing with more than 10,000 bindings\n"
-	"--rounds N         1 to 4096 instead of 101\n"
+	"--rounds N         1 to 4096 instead of 51\n"
 	"--resume FILE      keep each round in FILE, and go on behind those that it holds\n"
 	"--write DOCUMENT   put the tables into it, too\n"
 	"--plot SVG         draw them, too\n";

@@ -25,46 +25,66 @@
 #define SERVER_PORT 8080 /* of servers that are not asked where they listen */
 
 const struct way ways[] = {
-	{ "plain listener, one address", WAY_PLAIN, 0 },
-	{ "AnyIP route, wildcard listener", WAY_ANYIP, 0 },
-	{ "program that only assigns", WAY_ASSIGN, 1 },
-	{ "isomer, 1 binding", WAY_ISOMER, 1 },
-	{ "isomer, 10,000 bindings", WAY_ISOMER, 10000 },
-	{ "isomer, 100,000 bindings", WAY_ISOMER, 100000 },
-	{ "isomer, 1,000,000 bindings", WAY_ISOMER, 1000000 },
-	{ "reference's algorithm, 1", WAY_REFERENCE, 1 },
-	{ "reference's algorithm, 10,000", WAY_REFERENCE, 10000 },
-	{ "reference's algorithm, 100,000", WAY_REFERENCE, 100000 },
-	{ "reference's algorithm, 1,000,000", WAY_REFERENCE, 1000000 },
-	{ "nftables redirect, 1 rule", WAY_REDIRECT, 0 },
-	{ "nftables dnat, 1 rule", WAY_DNAT, 0 },
-	{ "nftables tproxy, 1 rule", WAY_TPROXY, 0 },
+	{ "plain listener, one address", WAY_PLAIN, 0, SET_SPREAD },
+	{ "AnyIP route, wildcard listener", WAY_ANYIP, 0, SET_SPREAD },
+	{ "program that only assigns", WAY_ASSIGN, 1, SET_SPREAD },
+	{ "isomer, 1 binding", WAY_ISOMER, 1, SET_SPREAD },
+	{ "isomer, 10,000 bindings", WAY_ISOMER, 10000, SET_SPREAD },
+	{ "isomer, 100,000 bindings", WAY_ISOMER, 100000, SET_SPREAD },
+	{ "isomer, 1,000,000 bindings", WAY_ISOMER, 1000000, SET_SPREAD },
+	{ "isomer, 100,000, neighbours", WAY_ISOMER, 100000, SET_NEIGHBOURS },
+	{ "isomer, 100,000, 24 ports each", WAY_ISOMER, 100000, SET_PORTS },
+	{ "reference's algorithm, 1", WAY_REFERENCE, 1, SET_SPREAD },
+	{ "reference's algorithm, 10,000", WAY_REFERENCE, 10000, SET_SPREAD },
+	{ "reference's algorithm, 100,000", WAY_REFERENCE, 100000, SET_SPREAD },
+	{ "reference's algorithm, 1,000,000", WAY_REFERENCE, 1000000, SET_SPREAD },
+	{ "reference's, 100,000, neighbours", WAY_REFERENCE, 100000, SET_NEIGHBOURS },
+	{ "reference's, 100,000, 24 ports each", WAY_REFERENCE, 100000, SET_PORTS },
+	{ "nftables redirect, 1 rule", WAY_REDIRECT, 0, SET_SPREAD },
+	{ "nftables dnat, 1 rule", WAY_DNAT, 0, SET_SPREAD },
+	{ "nftables tproxy, 1 rule", WAY_TPROXY, 0, SET_SPREAD },
 };
 const size_t n_ways = sizeof(ways) / sizeof(*ways);
 _Static_assert(sizeof(ways) / sizeof(*ways) <= WAYS_MAX, "room for all ways");
 
 /* ---- what is asked ---- */
 
-/* Spread over 10.0.0.0/8, so that no two of the addresses that are asked are neighbours in a large
- * set: an odd factor permutes the numbers of 24 bits. */
-static struct in_addr address(size_t i)
+/* Both halves of 10.0.0.0/8: addresses side by side, and some that an odd factor spreads, as it
+ * permutes the numbers of so many bits. */
+#define NEIGHBOUR(i) (0x0a800000 | (uint32_t)(i))
+#define SPREAD(i)    (0x0a000000 | ((uint32_t)(i)*0x9e3779b1 & 0x7fffff))
+
+/* Binding number @i of a set, of which the first are asked, as an address and a port. */
+static struct sockaddr_in binding(enum way_set set, size_t i)
 {
-	return (struct in_addr){ htonl(0x0a000000 | ((uint32_t)i * 0x9e3779b1 & 0xffffff)) };
+	uint32_t addr = SPREAD(i);
+	uint16_t port = ASKED_PORT;
+
+	if (set == SET_NEIGHBOURS && i < WAY_TARGETS)
+		addr = NEIGHBOUR(i);
+	if (set == SET_PORTS) {
+		addr = NEIGHBOUR(i % WAY_TARGETS);
+		port += i / WAY_TARGETS;
+	}
+	return (struct sockaddr_in){
+		.sin_family = AF_INET,
+		.sin_port = htons(port),
+		.sin_addr.s_addr = htonl(addr),
+	};
 }
 
 static void set_targets(struct place *p)
 {
-	for (size_t i = 0; i < WAY_TARGETS; i++)
-		p->targets[i] = (struct sockaddr_in){
-			.sin_family = AF_INET,
-			.sin_port = htons(ASKED_PORT),
-			.sin_addr = p->way->kind == WAY_PLAIN
-					    ? (struct in_addr){ htonl(INADDR_LOOPBACK) }
-					    : address(i),
-		};
+	/* Each address on another port, as far as all addresses have it. */
+	size_t ports = p->way->set == SET_PORTS ? p->way->bindings / WAY_TARGETS : 1;
+
+	for (size_t i = 0; i < WAY_TARGETS; i++) {
+		p->targets[i] = binding(p->way->set, i + i % ports * WAY_TARGETS);
+		if (p->way->kind == WAY_PLAIN)
+			p->targets[i].sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	}
 }
 
-/* One binding is of the whole network, more are one an address. */
 static struct isomer_binding *make_set(const struct place *p)
 {
 	struct isomer_binding *set = calloc(p->way->bindings, sizeof(*set));
@@ -72,16 +92,16 @@ static struct isomer_binding *make_set(const struct place *p)
 	if (!set)
 		figures_give_up("memory");
 	for (size_t i = 0; i < p->way->bindings; i++) {
-		struct in_addr addr = address(i);
+		struct sockaddr_in to = binding(p->way->set, i);
 
 		set[i] = (struct isomer_binding){
 			.domain = AF_INET,
 			.protocol = p->protocol,
 			.prefixlen = p->way->bindings == 1 ? 8 : 32,
-			.port_first = ASKED_PORT,
-			.port_last = ASKED_PORT,
+			.port_first = ntohs(to.sin_port),
+			.port_last = ntohs(to.sin_port),
 		};
-		memcpy(set[i].addr, &addr, sizeof(addr));
+		memcpy(set[i].addr, &to.sin_addr, sizeof(to.sin_addr));
 	}
 	return set;
 }

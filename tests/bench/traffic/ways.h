@@ -19,18 +19,25 @@ enum way_kind {
 	WAY_TPROXY,
 };
 
+enum way_set {
+	SET_SPREAD, /* a binding an address; those that are asked lie far apart between others */
+	SET_NEIGHBOURS, /* the same, but those that are asked lie side by side */
+	SET_PORTS,      /* neighbours that are asked alone, many ports of each */
+};
+
 struct way {
 	const char *name;
 	enum way_kind kind;
-	size_t bindings; /* 0 where it has none */
+	size_t bindings; /* 0 where it has none; 1 is of all addresses */
+	enum way_set set;
 };
 
 extern const struct way ways[];
 extern const size_t n_ways;
 
-#define WAYS_MAX 16
+#define WAYS_MAX 20
 
-/** Addresses that are asked in turn; the sets of bindings hold them, between others. */
+/** Addresses that are asked in turn. */
 #define WAY_TARGETS 4096
 
 /** A way, set up for one protocol. */
