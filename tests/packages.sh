@@ -22,7 +22,7 @@ packages_of_build() {
 	test_packages=(python3 iproute2 util-linux netcat-openbsd curl nodejs strace valgrind)
 	# For what systemd does with units: nothing of it is started.
 	test_packages+=(systemd)
-	test_packages+=(gunicorn openjdk-17-jre-headless socat)
+	test_packages+=(gunicorn openjdk-17-jre-headless socat nftables)
 	# UDP servers, and a client that minds where an answer is from.
 	test_packages+=(dnsmasq-base bind9-dnsutils)
 	# Shells, for what they complete.

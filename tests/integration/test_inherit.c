@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Children of servers that listen themselves: README, "Children of a server". */
+/* Children of servers that listen themselves: docs/library.md, "Children of a server". */
 #include <netinet/in.h>
 #include <setjmp.h>
 #include <signal.h>

@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""Runs every line of a page of how-tos, each section in namespaces of its own.
+"""Runs every line of pages, each section in namespaces of its own.
 
-usage: howto.py PAGE LOADER LIBRARY
+usage: howto.py LOADER LIBRARY PAGE…
 
-A line with an arrow is repeated until its output has what stands behind the arrow, or, with
-"refused", until it fails, for up to ten seconds: a server that was started before it may not listen
-yet. Any other line has to work at once.
+What a page has before its first section is run at the beginning of each. A line with an arrow is
+repeated until its output has what stands behind the arrow, or, with "refused", until it fails, for
+up to ten seconds: a server that was started before it may not listen yet. Any other line has to
+work at once.
 """
 import os
 import re
@@ -15,6 +16,8 @@ import shutil
 import subprocess
 import sys
 
+PROGRAMS = ("nginx", "curl", "dnsmasq", "dig", "socat", "nc", "nft", "bwrap",
+            "systemd-socket-activate")
 ARROW = re.compile(r"^(.*?)\s+# → (.*)$")
 
 PRELUDE = r"""
@@ -48,11 +51,17 @@ ip link set lo up
 """
 
 
+def lines_of(text):
+    blocks = re.findall(r"^```sh\n(.*?)^```$", text, flags=re.MULTILINE | re.DOTALL)
+    return "".join(blocks).splitlines()
+
+
 def sections(text):
-    """Yields the heading of each section and the lines of all its shell blocks."""
-    for part in re.split(r"^## ", text, flags=re.MULTILINE)[1:]:
-        blocks = re.findall(r"^```sh\n(.*?)^```$", part, flags=re.MULTILINE | re.DOTALL)
-        yield part.splitlines()[0], "".join(blocks).splitlines()
+    """Yields the heading of each section that has shell blocks, and their lines."""
+    first, *parts = re.split(r"^## ", text, flags=re.MULTILINE)
+    for part in parts:
+        if lines_of(part):
+            yield part.splitlines()[0], lines_of(first) + lines_of(part)
 
 
 def script(lines):
@@ -63,11 +72,17 @@ def script(lines):
 
 
 def run(lines, environment):
+    """Returns whether they work, and what they print."""
     text = PRELUDE + "\n".join(script(lines)) + "\n"
     command = ["unshare", "--net", "--mount", "--propagation", "private", "--pid", "--fork",
                "--kill-child", "--mount-proc", "bash", "-c", text]
-    return subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, text=True, cwd="/",
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=120)
+    try:
+        result = subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, text=True,
+                                cwd="/", stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                                timeout=60, check=False)
+    except subprocess.TimeoutExpired as late:
+        return False, f"does not end: {late.output}"
+    return result.returncode == 0, result.stdout
 
 
 def need(program):
@@ -77,21 +92,23 @@ def need(program):
 
 
 def main():
-    page, loader, library = sys.argv[1:]
-    for program in ("nginx", "curl", "dnsmasq", "dig", "socat", "bwrap"):
+    loader, library, *pages = sys.argv[1:]
+    for program in PROGRAMS:
         need(program)
     environment = {**os.environ, "LOADER": loader, "LIBRARY": library}
-    failed = 0
-    with open(page, encoding="utf-8") as file:
-        found = list(sections(file.read()))
-    for heading, lines in found:
-        result = run(lines, environment)
-        print("ok" if result.returncode == 0 else "FAILED", "-", heading)
-        if result.returncode:
-            failed += 1
-            print(result.stdout)
+    found, failed = 0, 0
+    for page in pages:
+        with open(page, encoding="utf-8") as file:
+            text = file.read()
+        for heading, lines in sections(text):
+            found += 1
+            works, output = run(lines, environment)
+            print("ok" if works else "FAILED", "-", heading, flush=True)
+            if not works:
+                failed += 1
+                print(output)
     if failed or not found:
-        sys.exit(f"{failed} of {len(found)} sections failed")
+        sys.exit(f"{failed} of {found} sections failed")
 
 
 main()

@@ -21,8 +21,10 @@ if(NOT ISOMER_SANITIZE) # its libraries would be dependencies
     PROPERTIES LABELS "integration;long" TIMEOUT 900 RUN_SERIAL ON)
   # Servers that know no sanitizer.
   add_test(NAME howtos_run_line_by_line
-    COMMAND Python3::Interpreter ${CMAKE_CURRENT_LIST_DIR}/howto.py ${PROJECT_SOURCE_DIR}/docs/howto.md
-            $<TARGET_FILE:isomer-loader> $<TARGET_FILE:isomer_preload>)
+    COMMAND Python3::Interpreter ${CMAKE_CURRENT_LIST_DIR}/howto.py
+            $<TARGET_FILE:isomer-loader> $<TARGET_FILE:isomer_preload>
+            ${PROJECT_SOURCE_DIR}/README.md ${PROJECT_SOURCE_DIR}/docs/howto.md
+            ${PROJECT_SOURCE_DIR}/docs/comparison.md)
   set_tests_properties(howtos_run_line_by_line
     PROPERTIES LABELS integration SKIP_RETURN_CODE 77 TIMEOUT 300)
 endif()

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# The manual page of the library and the README name the variables that it reads, and no others.
+# The manual page of the library and docs/library.md name the variables that it reads, and no others.
 #
 # usage: tests/users/variables.sh SOURCE_FOLDER
 set -euo pipefail
@@ -16,4 +16,4 @@ same_as_read() {
 
 sed -n 's/^\.B \(ISOMER_[A-Z_]*\)$/\1/p' docs/man/libisomer_preload.7 | same_as_read "the manual page"
 # shellcheck disable=SC2016 # the table's own quotes
-grep -oP '^\| `\KISOMER_[A-Z_]+(?=`)' README.md | same_as_read README.md
+grep -oP '^\| `\KISOMER_[A-Z_]+(?=`)' docs/library.md | same_as_read docs/library.md
