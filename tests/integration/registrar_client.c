@@ -39,7 +39,7 @@ struct process *registrar_start(void)
 	return p;
 }
 
-struct netns_fixture *registrar_with_dispatcher(void **state)
+struct netns_fixture *registrar_dispatcher(void **state)
 {
 	struct netns_fixture *ns = netns_or_skip(state);
 
@@ -47,6 +47,13 @@ struct netns_fixture *registrar_with_dispatcher(void **state)
 	loader_ok("bind", "foo", "tcp", "127.0.0.0/8", "4321", NULL);
 	loader_ok("bind", "foo", "udp", "127.0.0.0/8", "53", NULL);
 	loader_ok("bind", "foo", "udp", "::1", "53", NULL);
+	return ns;
+}
+
+struct netns_fixture *registrar_with_dispatcher(void **state)
+{
+	struct netns_fixture *ns = registrar_dispatcher(state);
+
 	registrar_start();
 	return ns;
 }

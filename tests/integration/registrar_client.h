@@ -17,8 +17,11 @@
 /** Starts `isomer-loader registrar` in a /run of the test's own, and waits until it listens. */
 struct process *registrar_start(void);
 
-/** The same beside a dispatcher whose label "foo" gets 127.0.0.0/8, port 4321 of TCP and port 53 of
- * UDP, and ::1. */
+/** A dispatcher whose label "foo" gets 127.0.0.0/8, port 4321 of TCP and port 53 of UDP, and ::1.
+ */
+struct netns_fixture *registrar_dispatcher(void **state);
+
+/** Both. */
 struct netns_fixture *registrar_with_dispatcher(void **state);
 
 /** A request that is as it should be, for the label "foo". */
@@ -31,8 +34,9 @@ int registrar_connect(void);
 /** Sends @size bytes and @n descriptors. Returns 0 or -errno. */
 int registrar_send_raw(int connection, const void *bytes, size_t size, const int *fds, size_t n);
 
-/** The registrar's answer, for which it waits up to 5 s. Returns 0, -ENODATA when it closes without
- * one, or another negative errno. @ret_fd (may be NULL): what came with it, -1 for nothing. */
+/** The registrar's answer, for which it waits up to 30 s. Returns 0, -ENODATA when it closes
+ * without one, or another negative errno. @ret_fd (may be NULL): what came with it, -1 for nothing.
+ */
 int registrar_receive_raw(int connection, struct isomer_registrar_reply *ret, int *ret_fd);
 
 /** The whole of it, with the socket @fd. @ret_fd as above. */
