@@ -158,9 +158,11 @@ static void print_help(void)
 
 static void print_command_help(const struct command *cmd)
 {
-	printf("Usage: isomer-loader %s%s%s%s\n\n%s%s.\n\n%s", cmd->name, *cmd->operands ? " " : "",
-	       cmd->operands, cmd->options ? " [OPTION...]" : "", "Does: ", cmd->summary,
-	       cmd->help);
+	const char *options = cmd->options ? " [OPTION...]" : "";
+
+	printf("Usage: isomer-loader %s%s%s%s%s\n\n%s%s.\n\n%s", cmd->name,
+	       cmd->becomes_other ? options : "", *cmd->operands ? " " : "", cmd->operands,
+	       cmd->becomes_other ? "" : options, "Does: ", cmd->summary, cmd->help);
 }
 
 static const struct command *find_command(const char *name)
