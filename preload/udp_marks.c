@@ -66,17 +66,22 @@ int udp_mark_set(int fd, const struct udp_mark *mark)
 	return 0;
 }
 
-/* Not libc's function: it is hooked. */
-static uint64_t cookie_of(int fd)
+/* Also when the kernel does not say, as a filter may have it: no answer leaves from elsewhere for
+ * that, and under another socket's descriptor there is nothing to be found. Not by libc's function:
+ * it is hooked. */
+static bool has_cookie(int fd, uint64_t expected)
 {
 	uint64_t cookie = 0;
 	socklen_t len = sizeof(cookie);
 	int saved = errno;
+	bool ret = true;
 
-	if (syscall(SYS_getsockopt, fd, SOL_SOCKET, SO_COOKIE, &cookie, &len) < 0)
-		cookie = 0;
+	if (syscall(SYS_getsockopt, fd, SOL_SOCKET, SO_COOKIE, &cookie, &len) == 0)
+		ret = cookie == expected;
+	else if (errno == EBADF || errno == ENOTSOCK)
+		ret = false;
 	errno = saved;
-	return cookie;
+	return ret;
 }
 
 /* This thread, by an address of 47 bits and a multiple of 16, and how many descriptors have been
@@ -109,7 +114,7 @@ bool udp_mark_verify(struct udp_mark_slot *slots, int fd, struct udp_mark *ret)
 	if (ret->cookie == 0)
 		return false;
 	myself = myself_now();
-	if (cookie_of(fd) != ret->cookie) { /* the number is something else's by now */
+	if (!has_cookie(fd, ret->cookie)) { /* the number is something else's by now */
 		atomic_compare_exchange_strong(&slot->cookie, &ret->cookie, 0);
 		return false;
 	}

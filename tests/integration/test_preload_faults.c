@@ -55,6 +55,37 @@ static void fail_everywhere(const char *protocol, const char *variable)
 	assert_in_range(points, 10 * sizeof(errors) / sizeof(*errors), UINT32_MAX);
 }
 
+/* An answer from another address or port: it comes from there, or the server hears that it does
+ * not. @least: calls that are in any case the library's own. */
+static void fail_answers(const char *ip, const char *port, unsigned int least)
+{
+	char preload[4096];
+	const char *argv[] = { "env", preload, "ISOMER_LABEL=foo", guest_path("udp_carries_on"), ip,
+			       port,  NULL };
+	unsigned int points = 0;
+
+	guest_dispatcher();
+	snprintf(preload, sizeof(preload), "LD_PRELOAD=%s", preload_path());
+	loader_ok("bind", "foo", "udp", "127.0.9.0/24", "1000-1002", NULL);
+	for (size_t e = 0; e < sizeof(errors) / sizeof(*errors); e++)
+		for (unsigned int n = 1; fail_at(argv, n, errors[e]); n++)
+			points++;
+	printf("%u calls that fail\n", points);
+	assert_in_range(points, least * sizeof(errors) / sizeof(*errors), UINT32_MAX);
+}
+
+static void answering_from_another_address_goes_on(void **state)
+{
+	netns_or_skip(state);
+	fail_answers("127.0.9.9", "1001", 3);
+}
+
+static void answering_from_another_port_goes_on(void **state)
+{
+	netns_or_skip(state);
+	fail_answers("127.0.9.9", "1002", 12);
+}
+
 static void listening_goes_on(void **state)
 {
 	netns_or_skip(state);
@@ -78,6 +109,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		netns_test(listening_goes_on),
 		netns_test(binding_goes_on),
+		netns_test(answering_from_another_address_goes_on),
+		netns_test(answering_from_another_port_goes_on),
 		netns_test(listening_by_way_of_a_registrar_goes_on),
 	};
 

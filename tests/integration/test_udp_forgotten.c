@@ -24,10 +24,15 @@
 
 static const struct guest_options under_foo = { .env = { "ISOMER_LABEL=foo" } };
 
-static struct process *start(void **state)
+static struct process *start_on(void **state, const char *ip)
 {
 	udp_dispatcher(state);
-	return guest_start(&under_foo, "udp_errand", "0.0.0.0", "7000", NULL);
+	return guest_start(&under_foo, "udp_errand", ip, "7000", NULL);
+}
+
+static struct process *start(void **state)
+{
+	return start_on(state, "0.0.0.0");
 }
 
 static int client(void)
@@ -87,10 +92,9 @@ static void peer_that_wrote_is_sent_to_at_any_time(void **state)
 	guest_said_nothing(p);
 }
 
-/* Also where it needs no answer from elsewhere. */
-static void last_datagram_decides(void **state)
+static void last_decides_on(void **state, const char *ip)
 {
-	CLEANUP(process_stopp) struct process *p = start(state);
+	CLEANUP(process_stopp) struct process *p = start_on(state, ip);
 	CLEANUP_FD int fd = client();
 	struct sockaddr_storage to;
 	socklen_t len = net_address("127.0.0.1", 7000, &to);
@@ -102,6 +106,17 @@ static void last_datagram_decides(void **state)
 	write_first(fd);
 	udp_errand_comes_from(fd, "198.51.100.9", 7000, "first", "198.51.100.5", 7001);
 	guest_said_nothing(p);
+}
+
+static void last_datagram_decides(void **state)
+{
+	last_decides_on(state, "0.0.0.0");
+}
+
+/* From where everything leaves anyway. */
+static void so_does_one_to_where_the_server_is_bound(void **state)
+{
+	last_decides_on(state, "127.0.0.1");
 }
 
 static void many_are_remembered_and_too_many_forgotten(void **state)
@@ -127,6 +142,7 @@ int main(void)
 		netns_test(peer_that_never_wrote_is_sent_to_as_without),
 		netns_test(peer_that_wrote_is_sent_to_at_any_time),
 		netns_test(last_datagram_decides),
+		netns_test(so_does_one_to_where_the_server_is_bound),
 		netns_test(many_are_remembered_and_too_many_forgotten),
 	};
 

@@ -3,8 +3,8 @@
 # Programs and libraries that know nothing about isomer: no flags of ours, no sanitizer.
 set(guests ${CMAKE_CURRENT_BINARY_DIR}/guests)
 foreach(guest attacker carries_on cases daemon early echo filtered forks inherits named server
-    small_stack threads udp_cancelled udp_cases udp_control udp_echo udp_elsewhere udp_errand
-    udp_fortified udp_inherited udp_stack udp_transfer udp_workers uring wild)
+    small_stack threads udp_cancelled udp_carries_on udp_cases udp_control udp_echo udp_elsewhere
+    udp_errand udp_fortified udp_inherited udp_stack udp_transfer udp_workers uring wild)
   add_executable(guest_${guest} ${CMAKE_CURRENT_LIST_DIR}/guests/${guest}.c)
   list(APPEND guest_targets guest_${guest})
 endforeach()
