@@ -132,7 +132,7 @@ set_tests_properties(test_crash test_concurrency PROPERTIES LABELS "integration;
 # A sanitizer's runtime takes a failure of its own calls for the end of the program, and does not
 # live beside valgrind.
 if(NOT ISOMER_SANITIZE)
-  isomer_add_test(test_valgrind integration isomer_test_servers)
+  isomer_add_test(test_valgrind integration isomer_test_servers isomer_test_guests)
   isomer_add_test(test_faults integration isomer_test_ordeal isomer_test_guests)
   set_tests_properties(test_faults PROPERTIES TIMEOUT 900)
   isomer_add_test(test_reader_faults integration isomer_test_ordeal isomer_test_guests)
