@@ -161,8 +161,10 @@ static void fortified_server_answers(void **state)
 	}
 }
 
+/* Not where sanitizers make frames larger. */
 static void smallest_stack_will_do(void **state)
 {
+#ifndef __SANITIZE_ADDRESS__
 	static const char *const bound[] = { "0.0.0.0", "::" };
 
 	udp_dispatcher(state);
@@ -175,6 +177,9 @@ static void smallest_stack_will_do(void **state)
 		guest_said_nothing(p);
 		process_stop(p, SIGKILL);
 	}
+#else
+	(void)netns_or_skip(state);
+#endif
 }
 
 static void cancelled_threads_leave_nothing(void **state)

@@ -111,11 +111,90 @@ static void who_comes_and_goes_leaves_nothing(void **state)
 	assert_int_equal(registered(ns, "many", IPPROTO_UDP), 0);
 }
 
+/* ---- answers ---- */
+
+#define ASKED 40 /* ports by each thread */
+
+static int server;
+static atomic_int asking;
+
+static void send_end(void)
+{
+	CLEANUP_FD int fd = udp_connect("127.0.0.1", 2500);
+
+	failures += fd < 0 || send(fd, "end", 3, 0) != 3;
+}
+
+/* Until one of them is the end, which is left for the next thread, too. */
+static void *answer(unsigned int batch)
+{
+	char text[2][16];
+	struct sockaddr_storage peer[2];
+	struct iovec iov[2];
+	struct mmsghdr v[2];
+	bool end = false;
+
+	while (!end) {
+		int n;
+
+		for (unsigned int i = 0; i < batch; i++) {
+			iov[i] = (struct iovec){ text[i], sizeof(text[i]) };
+			v[i].msg_hdr = (struct msghdr){ .msg_name = &peer[i],
+							.msg_namelen = sizeof(peer[i]),
+							.msg_iov = &iov[i],
+							.msg_iovlen = 1 };
+		}
+		n = recvmmsg(server, v, batch, MSG_WAITFORONE, NULL);
+		for (int i = 0; i < n; i++) {
+			iov[i].iov_len = v[i].msg_len;
+			end |= v[i].msg_len == 3;
+		}
+		failures += n < 0 || sendmmsg(server, v, (unsigned int)n, 0) != n;
+	}
+	send_end();
+	return NULL;
+}
+
+/* Half of the threads ask on ports of their own, and give the server's socket other numbers
+ * meanwhile; the other half answers. */
+static void *ask_or_answer(void *arg)
+{
+	uintptr_t self = (uintptr_t)arg;
+	char text[16];
+
+	pthread_barrier_wait(&barrier);
+	if (self % 2)
+		return answer(1 + self / 2 % 2);
+	for (unsigned int i = 0; i < ASKED; i++) {
+		CLEANUP_FD int copy = dup(server);
+		uint16_t port = (uint16_t)(5000 + self * ASKED + i);
+
+		failures += copy < 0 ||
+			    udp_exchange("127.0.1.1", port, "text", text, sizeof(text)) != 4;
+	}
+	if (--asking == 0)
+		send_end();
+	return NULL;
+}
+
+static void who_asks_is_answered_by_some_thread(void **state)
+{
+	(void)netns_or_skip(state);
+	loader_ok("load", NULL);
+	loader_ok("bind", "many", "udp", "127.0.1.1", "5000-5999", NULL);
+	server = udp_bind("127.0.0.1", 2500);
+	assert_return_code(server, -server);
+	asking = THREADS / 2;
+	run_threads(ask_or_answer);
+	close(server);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		netns_test(of_a_group_two_are_registered),
 		netns_test(who_comes_and_goes_leaves_nothing),
+		netns_test(who_asks_is_answered_by_some_thread),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
