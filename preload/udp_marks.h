@@ -52,7 +52,7 @@ void udp_mark_wish(int fd, enum udp_wish wish, bool on);
 /** Is @fd a registered UDP socket? */
 static inline bool udp_mark_look(int fd, struct udp_mark *ret)
 {
-	struct udp_mark_slot *slots = atomic_load_explicit(&udp_marks, memory_order_relaxed);
+	struct udp_mark_slot *slots = atomic_load_explicit(&udp_marks, memory_order_acquire);
 
 	return __builtin_expect(slots != NULL, 0) && udp_mark_verify(slots, fd, ret);
 }
@@ -67,7 +67,7 @@ static inline void udp_mark_made(void)
 /** The mark of @fd for a call that sends: it follows one that receives. */
 static inline bool udp_mark_look_again(int fd, struct udp_mark *ret)
 {
-	struct udp_mark_slot *slots = atomic_load_explicit(&udp_marks, memory_order_relaxed);
+	struct udp_mark_slot *slots = atomic_load_explicit(&udp_marks, memory_order_acquire);
 
 	return __builtin_expect(slots != NULL, 0) && udp_mark_verify_again(slots, fd, ret);
 }
