@@ -28,7 +28,7 @@
 #include "support/leftover.h"
 #include "support/process.h"
 
-#define TIMEOUT_MS   60000 /* Java, or anything under valgrind, starts slowly on a busy machine */
+#define TIMEOUT_MS   120000 /* Java, or anything under valgrind, starts slowly on a busy machine */
 #define PORT_TICK_NS 10000000 /* 10 ms */
 #define ARGS_MAX     64
 
@@ -525,7 +525,7 @@ static bool wait_end(struct process *p, int timeout_ms)
 int process_wait(struct process *p)
 {
 	if (!wait_end(p, TIMEOUT_MS))
-		fail_with_output(p, "has not ended after", "30 s");
+		fail_with_output(p, "has not ended after", "2 minutes");
 	return p->status;
 }
 

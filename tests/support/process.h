@@ -28,21 +28,21 @@ struct process *process_start(const struct process_options *options);
 pid_t process_pid(const struct process *p);
 
 /** Waits (inotify or poll, no sleeping) until what it has printed on stderr or stdout holds @text;
- * fails the test after a minute or when the process ends before. */
+ * fails the test after 2 minutes or when the process ends before. */
 void process_wait_output(struct process *p, const char *text);
 
 /** The same, but a process that ends before fails nothing: then it returns false. */
 bool process_wait_output_or_end(struct process *p, const char *text);
 
 /** Waits until a TCP listener (or UDP socket) of the namespace has the local port @port; fails
- * the test after a minute. */
+ * the test after 2 minutes. */
 void process_wait_port(struct process *p, const char *protocol, uint16_t port);
 
 /** Everything printed so far; valid until the next call or process_stop(). */
 const char *process_stdout(struct process *p);
 const char *process_stderr(struct process *p);
 
-/** Waits for its end, up to a minute; the exit status, or 128 + signal. */
+/** Waits for its end, up to 2 minutes; the exit status, or 128 + signal. */
 int process_wait(struct process *p);
 
 /** Sends it @signal if it still runs. */
