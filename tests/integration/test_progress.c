@@ -40,6 +40,25 @@ static void a_long_file_tells_how_far_it_is_read(void **state)
 	operator_said(&r, 0, NULL);
 }
 
+/* More of them than any machine makes in a second. */
+#define MANY_LABELS                                                                                   \
+	"exec \"$0\" load-bindings - < <(echo '{\"bindings\": ['; seq 60000 | sed "                   \
+	"'s/.*/{\"label\": \"&\", \"prefix\": \"127.0.0.1\", \"protocol\": \"tcp\", \"port\": &},/; " \
+	"$s/,$/]}/')"
+
+static void many_labels_tell_how_many_are_made(void **state)
+{
+	struct command_result r;
+
+	(void)netns_or_skip(state);
+	loader_ok("load", "--max-destinations", "240000", NULL);
+	r = operator_in_terminal("xterm", " of 60000", "SIGTERM", "bash", "-c", MANY_LABELS,
+				 loader_path(), NULL);
+	begins_with(&r, "shown ended with -15\n");
+	assert_non_null(strstr(r.out, "\rmaking labels: "));
+	operator_said(&r, 0, NULL);
+}
+
 static int hold_lock(const struct netns_fixture *ns)
 {
 	char path[PATH_MAX];
@@ -103,6 +122,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		netns_test(a_long_file_tells_how_far_it_is_read),
+		netns_test(many_labels_tell_how_many_are_made),
 		netns_test(who_waits_is_told_for_whom_and_the_line_goes),
 		netns_test(what_is_quick_shows_nothing),
 		netns_test(without_a_terminal_there_is_only_the_message),
