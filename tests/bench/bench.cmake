@@ -36,7 +36,7 @@ add_executable(bench_udp EXCLUDE_FROM_ALL
   ${CMAKE_CURRENT_LIST_DIR}/udp/load.c)
 target_compile_definitions(bench_udp PRIVATE
   ISOMER_BENCH_SERVER="$<TARGET_FILE:bench_udp_server>")
-target_link_libraries(bench_udp PRIVATE isomer_flags isomer_bench)
+target_link_libraries(bench_udp PRIVATE isomer_flags isomer_bench isomer_test_cgroup)
 add_custom_target(bench-udp COMMAND bench_udp USES_TERMINAL)
 add_dependencies(bench-udp bench_udp_server isomer-loader isomer_preload)
 

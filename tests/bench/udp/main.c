@@ -14,6 +14,7 @@
 
 #include "bench/figures.h"
 #include "bench/udp/load.h"
+#include "integration/own_cgroup.h"
 #include "state/cleanup.h"
 #include "support/process.h"
 
@@ -29,10 +30,18 @@
 /* ---- servers ---- */
 
 enum server {
-	PLAIN,   /* asked on an address of its own */
-	LIBRARY, /* the same program under the library, asked by a binding */
-	BY_HAND, /* with IP_PKTINFO, registered by the operator, asked by a binding */
+	PLAIN,    /* asked on an address of its own */
+	LIBRARY,  /* the same program under the library, asked by a binding */
+	BY_HAND,  /* with IP_PKTINFO, registered by the operator, asked by a binding */
+	ATTACHED, /* the plain one in a cgroup of its own, asked by a binding */
 	SERVERS
+};
+
+/* What is behind the style in their labels. */
+static const char *const labels[SERVERS] = {
+	[LIBRARY] = "library",
+	[BY_HAND] = "by-hand",
+	[ATTACHED] = "attached",
 };
 
 struct echo {
@@ -41,23 +50,35 @@ struct echo {
 	clockid_t clock; /* its CPU time */
 };
 
-static struct echo start_echo(const char *style, enum server kind, unsigned number)
+static struct process *start_program(const char *style, enum server kind, const char *port,
+				     const struct own_cgroup *cgroup)
 {
 	CLEANUP_FREE char *preload = NULL;
 	CLEANUP_FREE char *label = NULL;
+	struct process *p;
+
+	if (kind == ATTACHED)
+		return own_cgroup_start(cgroup, ISOMER_BENCH_SERVER, style, port, NULL);
+	if (asprintf(&preload, "LD_PRELOAD=%s", preload_path()) < 0 ||
+	    asprintf(&label, "ISOMER_LABEL=%s-%s", style, labels[LIBRARY]) < 0)
+		figures_give_up("memory");
+	p = process_start(&(struct process_options){
+		.argv = kind == BY_HAND
+				? (const char *const[]){ ISOMER_BENCH_SERVER, style, "pktinfo",
+							 port, NULL }
+				: (const char *const[]){ ISOMER_BENCH_SERVER, style, port, NULL },
+		.env = kind == LIBRARY ? (const char *const[]){ preload, label, NULL } : NULL });
+	process_wait_output(p, "ready");
+	return p;
+}
+
+static struct echo start_echo(const char *style, enum server kind, unsigned number,
+			      const struct own_cgroup *cgroup)
+{
 	struct echo e;
 
 	snprintf(e.port, sizeof(e.port), "%u", 7000 + number);
-	if (asprintf(&preload, "LD_PRELOAD=%s", preload_path()) < 0 ||
-	    asprintf(&label, "ISOMER_LABEL=%s-library", style) < 0)
-		figures_give_up("memory");
-	e.process = process_start(&(struct process_options){
-		.argv = kind == BY_HAND
-				? (const char *const[]){ ISOMER_BENCH_SERVER, style, "pktinfo",
-							 e.port, NULL }
-				: (const char *const[]){ ISOMER_BENCH_SERVER, style, e.port, NULL },
-		.env = kind == LIBRARY ? (const char *const[]){ preload, label, NULL } : NULL });
-	process_wait_output(e.process, "ready");
+	e.process = start_program(style, kind, e.port, cgroup);
 	if (clock_getcpuclockid(process_pid(e.process), &e.clock) != 0)
 		figures_give_up("clock");
 	return e;
@@ -74,7 +95,15 @@ static void register_echo(const struct echo *e, const char *label)
 /* ---- rounds ---- */
 
 /* What is asked of which server. */
-enum row { ROW_PLAIN, ROW_BY_HAND, ROW_LIBRARY, ROW_OTHER_PORT, ROW_FIRST_REPLY, ROWS };
+enum row {
+	ROW_PLAIN,
+	ROW_BY_HAND,
+	ROW_LIBRARY,
+	ROW_ATTACHED,
+	ROW_OTHER_PORT,
+	ROW_FIRST_REPLY,
+	ROWS
+};
 
 static const struct {
 	const char *name;
@@ -83,6 +112,7 @@ static const struct {
 	[ROW_PLAIN] = { "plain, asked directly", PLAIN },
 	[ROW_BY_HAND] = { "`IP_PKTINFO` by hand", BY_HAND },
 	[ROW_LIBRARY] = { "under the library, its own port", LIBRARY },
+	[ROW_ATTACHED] = { "by `attach`, its own port", ATTACHED },
 	[ROW_OTHER_PORT] = { "under the library, another port", LIBRARY },
 	[ROW_FIRST_REPLY] = { "the same, first answer from a port", LIBRARY },
 };
@@ -90,6 +120,7 @@ static const struct {
 struct style {
 	const char *name, *calls;
 	struct echo echo[SERVERS];
+	struct own_cgroup cgroup;
 	char address[SERVERS][16];
 	struct series rate[ROWS], cpu[ROWS];
 };
@@ -164,23 +195,24 @@ static bool print_verdict(const struct style *s)
 
 static void begin_style(struct style *s, unsigned number)
 {
-	char library[32], by_hand[32], prefix[32];
+	char label[32], prefix[32];
 
-	snprintf(library, sizeof(library), "%s-library", s->name);
-	snprintf(by_hand, sizeof(by_hand), "%s-by-hand", s->name);
+	own_cgroup_make(&s->cgroup);
 	snprintf(s->address[PLAIN], sizeof(s->address[0]), "127.0.0.1");
 	for (unsigned i = 0; i < SERVERS; i++) {
-		if (i != PLAIN)
+		snprintf(label, sizeof(label), "%s-%s", s->name, labels[i] ? labels[i] : "");
+		if (i != PLAIN) {
 			snprintf(s->address[i], sizeof(s->address[i]), "127.0.%u.%u", 1 + number,
 				 1 + i);
-		if (i != PLAIN) {
 			snprintf(prefix, sizeof(prefix), "%s/32", s->address[i]);
-			loader_ok("bind", i == LIBRARY ? library : by_hand, "udp", prefix, "0",
-				  NULL);
+			loader_ok("bind", label, "udp", prefix, "0", NULL);
 		}
-		s->echo[i] = start_echo(s->name, (enum server)i, number * SERVERS + i);
+		s->echo[i] = start_echo(s->name, (enum server)i, number * SERVERS + i, &s->cgroup);
+		if (i == BY_HAND)
+			register_echo(&s->echo[i], label);
+		else if (i == ATTACHED)
+			loader_ok("attach", "-l", label, s->cgroup.path, NULL);
 	}
-	register_echo(&s->echo[BY_HAND], by_hand);
 }
 
 int main(int argc, char **argv)
@@ -210,8 +242,10 @@ int main(int argc, char **argv)
 	for (unsigned i = 0; i < n * ROWS; i++)
 		print_row(&styles[i / ROWS], (enum row)(i % ROWS));
 	printf("\n");
-	for (unsigned i = 0; i < n; i++)
+	for (unsigned i = 0; i < n; i++) {
 		met = print_verdict(&styles[i]) && met;
+		own_cgroup_done(&styles[i].cgroup);
+	}
 	if (netns_teardown(&state) < 0)
 		return EXIT_FAILURE;
 	return met ? EXIT_SUCCESS : EXIT_FAILURE;
