@@ -232,6 +232,32 @@ static void activated_server_answers(void **state)
 	process_stop(p, SIGKILL);
 }
 
+/* A limit, which docs/servers.md names: the library sees no call by which it came. */
+static void socket_that_nothing_names_answers_as_without(void **state)
+{
+	CLEANUP(process_stopp) struct process *p = NULL;
+	struct guest_options options = under_foo;
+	CLEANUP_FD int fd = -1;
+	struct sockaddr_storage to, from, expected;
+	socklen_t len = net_address("198.51.100.5", 7000, &to), from_len = sizeof(from);
+	char text[16];
+
+	udp_dispatcher(state);
+	fd = udp_bind("127.0.0.1", 0);
+	options.pass_fd = udp_bind("0.0.0.0", 7000);
+	p = guest_start(&options, "udp_inherited", NULL);
+	close(options.pass_fd);
+	snprintf(text, sizeof(text), "%d", (int)process_pid(p));
+	loader_ok("register-pid", text, "foo", "udp", "0.0.0.0", "7000", NULL);
+	assert_int_equal(sendto(fd, "text", 4, 0, (struct sockaddr *)&to, len), 4);
+	assert_true(net_readable(fd, NET_TIMEOUT_MS));
+	assert_int_equal(recvfrom(fd, text, sizeof(text), 0, (struct sockaddr *)&from, &from_len),
+			 4);
+	len = net_address("127.0.0.1", 7000, &expected);
+	assert_memory_equal(&from, &expected, len);
+	guest_said_nothing(p);
+}
+
 /* What it opens to answer from another port would be in the wrong one. */
 static void server_that_leaves_the_namespace_answers_by_the_registrar(void **state)
 {
@@ -271,6 +297,7 @@ int main(void)
 		netns_test(smallest_stack_will_do),
 		netns_test(cancelled_threads_leave_nothing),
 		netns_test(activated_server_answers),
+		netns_test(socket_that_nothing_names_answers_as_without),
 		netns_test(server_that_leaves_the_namespace_answers_by_the_registrar),
 		netns_test(without_one_it_says_so),
 	};

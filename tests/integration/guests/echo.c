@@ -38,10 +38,7 @@ int main(int argc, char **argv)
 	if (argc < 3)
 		return 1;
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	len = guest_address(argv[1], (uint16_t)strtoul(argv[2], NULL, 10), &addr);
-	fd = socket(addr.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	if (fd < 0 || bind(fd, (struct sockaddr *)&addr, len) < 0)
-		guest_die("bind");
+	fd = guest_udp(argv[1], (uint16_t)strtoul(argv[2], NULL, 10));
 	puts("ready");
 	for (;;) {
 		char text[256];

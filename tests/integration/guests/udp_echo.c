@@ -117,20 +117,15 @@ static void answer(const char *call, int fd, int n)
 
 int main(int argc, char **argv)
 {
-	struct sockaddr_storage addr;
 	unsigned answered = 0;
 	bool connected;
-	socklen_t len;
 	int fd;
 
 	if (argc < 5)
 		return 1;
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	connected = strncmp(argv[1], "recvfrom", 8) != 0 && strncmp(argv[1], "recvm", 5) != 0;
-	len = guest_address(argv[3], (uint16_t)strtoul(argv[4], NULL, 10), &addr);
-	fd = socket(addr.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	if (fd < 0 || bind(fd, (struct sockaddr *)&addr, len) < 0)
-		guest_die("bind");
+	fd = guest_udp(argv[3], (uint16_t)strtoul(argv[4], NULL, 10));
 	if (argv[5] && dup2(fd, MOVED_FD) == MOVED_FD) {
 		close(fd);
 		fd = MOVED_FD;

@@ -76,15 +76,9 @@ static void start_signals(void)
 
 int main(int argc, char **argv)
 {
-	struct sockaddr_storage addr;
-	socklen_t len;
-
 	if (argc != 4)
 		return 1;
-	len = guest_address(argv[2], (uint16_t)strtoul(argv[3], NULL, 10), &addr);
-	server = socket(addr.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	if (server < 0 || bind(server, (struct sockaddr *)&addr, len) < 0)
-		guest_die("bind");
+	server = guest_udp(argv[2], (uint16_t)strtoul(argv[3], NULL, 10));
 	if (!strcmp(argv[1], "threads"))
 		start_threads();
 	else if (!strcmp(argv[1], "processes"))
