@@ -43,8 +43,10 @@ add_dependencies(bench-udp bench_udp_server isomer-loader isomer_preload)
 # What a change costs as there are more bindings: cmake --build build --target bench-growth
 add_executable(bench_growth EXCLUDE_FROM_ALL
   ${CMAKE_CURRENT_LIST_DIR}/growth/main.c
+  ${CMAKE_CURRENT_LIST_DIR}/growth/searchers.c
   ${CMAKE_CURRENT_LIST_DIR}/growth/shapes.c)
-target_link_libraries(bench_growth PRIVATE isomer_flags isomer_bench isomer_test_dispatcher)
+target_link_libraries(bench_growth PRIVATE
+  isomer_flags isomer_bench isomer_test_dispatcher Threads::Threads)
 add_custom_target(bench-growth COMMAND bench_growth USES_TERMINAL)
 add_dependencies(bench-growth isomer-loader)
 

@@ -17,7 +17,7 @@ void curve_add(struct plot_curve *c, double x, double y)
 
 void plot_need(void)
 {
-	FILE *gnuplot = popen("gnuplot --version >&2", "we");
+	FILE *gnuplot = popen("gnuplot --version >/dev/null", "we");
 
 	if (gnuplot && pclose(gnuplot) == 0)
 		return;
@@ -46,15 +46,16 @@ void plot_end(FILE *gnuplot)
 		figures_give_up("gnuplot");
 }
 
+/* "opaque" for drawing the key by itself: some programs join its dashes to the curve's. */
 void plot_curves(FILE *gnuplot, const char *title, const char *x_label, const char *y_label,
 		 const struct plot_curve *curves, size_t n)
 {
 	const char *separator = "";
 
 	fprintf(gnuplot,
-		"set title '%s'\nset xlabel '%s'\nset ylabel '%s'\nset logscale xy\n"
+		"set title '%s'\nset xlabel '%s' offset 0,0.5\nset ylabel '%s'\nset logscale xy\n"
 		"set xtics ('1' 1, '10' 10, '100' 100, '1,000' 1e3, '10,000' 1e4, '100,000' 1e5, "
-		"'1,000,000' 1e6)\nset key left top Left reverse samplen 2 opaque\nplot ",
+		"'1,000,000' 1e6)\nset bmargin 6\nset key at graph 1,-0.24 maxrows 2 samplen 2 opaque\nplot ",
 		title, x_label, y_label);
 	for (size_t i = 0; i < n; i++) {
 		if (curves[i].n == 0)

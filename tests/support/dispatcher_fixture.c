@@ -68,6 +68,11 @@ int dispatcher_program(const struct dispatcher_fixture *f)
 	return bpf_program__fd(f->skeleton->progs.dispatcher);
 }
 
+int dispatcher_ruleset(const struct dispatcher_fixture *f)
+{
+	return bpf_map__fd(f->skeleton->maps.ruleset);
+}
+
 /* Writes values 0 to @n - 1 of a map in batches, or one by one where the kernel has none for it. */
 static void write_values(int map, const void *values, size_t value_size, uint32_t n)
 {

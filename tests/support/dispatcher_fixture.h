@@ -19,6 +19,9 @@ void dispatcher_fixture_freep(struct dispatcher_fixture **f);
 
 int dispatcher_program(const struct dispatcher_fixture *f);
 
+/** The map of maps that holds the index in force. */
+int dispatcher_ruleset(const struct dispatcher_fixture *f);
+
 /** Compiles the bindings and puts them in force. */
 void dispatcher_publish(struct dispatcher_fixture *f, const struct isomer_binding *bindings,
 			size_t n);

@@ -16,12 +16,14 @@
 
 #include "bench/document.h"
 #include "bench/figures.h"
+#include "bench/growth/searchers.h"
 #include "bench/growth/shapes.h"
 #include "bench/plot.h"
 #include "loader/bindings.h"
 #include "loader/index.h"
 #include "loader/ruleset.h"
 #include "state/cleanup.h"
+#include "support/dispatcher_fixture.h"
 #include "support/process.h"
 
 #define ROUNDS_DEFAULT 5
@@ -44,8 +46,9 @@ struct options {
 
 enum step {
 	STEP_COMPILE,
-	STEP_MAP,  /* make and fill the index */
-	STEP_SWAP, /* put it in force; returns when no packet sees the former any more */
+	STEP_MAP,       /* make and fill the index */
+	STEP_SWAP,      /* put it in force; returns when no packet sees the former any more */
+	STEP_BUSY_SWAP, /* the same, while all processors look up */
 	STEP_LOAD_BINDINGS,
 	STEP_BIND,
 	STEP_UNBIND,
@@ -53,9 +56,13 @@ enum step {
 };
 
 static const char *const step_names[STEPS] = {
-	[STEP_COMPILE] = "compile", [STEP_MAP] = "make the index",
-	[STEP_SWAP] = "swap",       [STEP_LOAD_BINDINGS] = "load-bindings",
-	[STEP_BIND] = "bind",       [STEP_UNBIND] = "unbind",
+	[STEP_COMPILE] = "compile",
+	[STEP_MAP] = "make the index",
+	[STEP_SWAP] = "swap",
+	[STEP_BUSY_SWAP] = "swap under look-ups",
+	[STEP_LOAD_BINDINGS] = "load-bindings",
+	[STEP_BIND] = "bind",
+	[STEP_UNBIND] = "unbind",
 };
 
 static const struct size {
@@ -77,19 +84,6 @@ struct row {
 
 /* ---- in this process ---- */
 
-struct force {
-	int outer; /* a map of maps, as the dispatcher's */
-};
-
-static void force_make(struct force *f, int inner)
-{
-	LIBBPF_OPTS(bpf_map_create_opts, options, .inner_map_fd = (uint32_t)inner);
-
-	f->outer = bpf_map_create(BPF_MAP_TYPE_ARRAY_OF_MAPS, "ruleset", 4, 4, 1, &options);
-	if (f->outer < 0)
-		figures_give_up("map of maps");
-}
-
 static uint64_t lap(struct row *row, enum step step, uint64_t begin)
 {
 	uint64_t end = figures_now();
@@ -98,26 +92,36 @@ static uint64_t lap(struct row *row, enum step step, uint64_t begin)
 	return end;
 }
 
-static void measure_index(struct force *f, struct row *row, const struct isomer_binding *set)
+static void measure_swap(struct row *row, enum step step, int ruleset, int index)
+{
+	uint64_t begin = figures_now();
+	uint32_t key = 0;
+
+	if (bpf_map_update_elem(ruleset, &key, &index, BPF_ANY) < 0)
+		figures_give_up("swap");
+	(void)lap(row, step, begin);
+}
+
+static void measure_index(const struct dispatcher_fixture *f, struct row *row,
+			  const struct isomer_binding *set)
 {
 	CLEANUP(ruleset_done) struct ruleset rs = { 0 };
-	CLEANUP_FD int map = -1;
+	CLEANUP_FD int index = -1;
+	struct searchers *searchers;
 	uint64_t at = figures_now();
-	uint32_t key = 0;
 
 	errno = -ruleset_compile(set, row->n, &rs);
 	if (errno)
 		figures_give_up("compiler");
 	at = lap(row, STEP_COMPILE, at);
-	errno = -index_create_map(&rs, &map);
+	errno = -index_create_map(&rs, &index);
 	if (errno)
 		figures_give_up("index");
-	if (f->outer < 0)
-		force_make(f, map);
-	at = lap(row, STEP_MAP, at);
-	if (bpf_map_update_elem(f->outer, &key, &map, BPF_ANY) < 0)
-		figures_give_up("swap");
-	(void)lap(row, STEP_SWAP, at);
+	(void)lap(row, STEP_MAP, at);
+	measure_swap(row, STEP_SWAP, dispatcher_ruleset(f), index);
+	searchers = searchers_start(f);
+	measure_swap(row, STEP_BUSY_SWAP, dispatcher_ruleset(f), index);
+	searchers_stop(searchers);
 	row->bytes = rs.n_blocks * sizeof(*rs.blocks);
 }
 
@@ -210,10 +214,9 @@ static void print_row(FILE *out, const struct row *row)
 
 /* ---- all of it ---- */
 
-static void bench_row(struct row *row, unsigned int rounds)
+static void bench_row(const struct dispatcher_fixture *f, struct row *row, unsigned int rounds)
 {
 	struct isomer_binding *set = calloc(row->n, sizeof(*set));
-	struct force force = { .outer = -1 };
 	/* Of which each replaces the other: they differ in one binding. */
 	const int files[] = { make_file(row->shape, row->n, row->n - 1),
 			      make_file(row->shape, row->n, row->n) };
@@ -226,12 +229,11 @@ static void bench_row(struct row *row, unsigned int rounds)
 	}
 	loader_ok("load", NULL);
 	for (unsigned int i = 0; i < rounds; i++) {
-		measure_index(&force, row, set);
+		measure_index(f, row, set);
 		COMMAND(row, STEP_LOAD_BINDINGS, files[i % 2], "load-bindings", "/proc/self/fd/3");
 		measure_binding(row, row->n - 1 + i % 2);
 	}
 	loader_ok("unload", NULL);
-	close(force.outer);
 	close(files[0]);
 	close(files[1]);
 	free(set);
@@ -259,6 +261,8 @@ static void draw(const char *path, struct row rows[SHAPES][SIZES])
 
 static void bench(const struct options *o, FILE *out)
 {
+	CLEANUP(dispatcher_fixture_freep)
+	struct dispatcher_fixture *f = dispatcher_fixture_make(LABELS);
 	static struct row rows[SHAPES][SIZES];
 
 	print_heading(out);
@@ -266,7 +270,7 @@ static void bench(const struct options *o, FILE *out)
 		for (size_t j = 0; j < SIZES && sizes[j].n <= o->largest; j++) {
 			rows[i][j] =
 				(struct row){ &shapes[i], sizes[j].text, sizes[j].n, .bytes = 0 };
-			bench_row(&rows[i][j], o->rounds);
+			bench_row(f, &rows[i][j], o->rounds);
 			print_row(out, &rows[i][j]);
 		}
 	if (o->plot)
