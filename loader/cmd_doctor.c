@@ -29,6 +29,7 @@ static int run(const struct context *ctx, char **args, int n, const char *const 
 
 	examine_kernel(ctx, &f);
 	examine_state(ctx, &f);
+	examine_routes(ctx, &f);
 	examine_servers(&f);
 	if (f.incomplete)
 		return log_failure(-ENOMEM, "cannot look at all: %m");
@@ -46,10 +47,11 @@ const struct command cmd_doctor = {
 	.operands = "",
 	.summary = "tell what this machine lacks, what that costs and how to mend it",
 	.help = "Tries what isomer needs: the kernel's features, capabilities, the BPF filesystem,\n"
-		"what lies there, other programs that select sockets, the preload library, and who\n"
-		"may keep servers from it. Changes nothing. A line that begins with 'bad' names what\n"
-		"keeps a dispatcher from being loaded, or traffic from being bound: the exit status\n"
-		"is 1 then. 'note' is what works less well, or not for all.\n",
+		"what lies there, other programs that select sockets, whether what is bound is this\n"
+		"host's, the preload library, and who may keep servers from it. Changes nothing. A\n"
+		"line that begins with 'bad' names what keeps a dispatcher from being loaded, or\n"
+		"traffic from being bound: the exit status is 1 then. 'note' is what works less well,\n"
+		"or not for all.\n",
 	.json = true,
 	.caps = CAPS_CHANGE | CAPS(CAP_SYS_ADMIN),
 	.run = run,

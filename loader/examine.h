@@ -11,5 +11,8 @@ void examine_kernel(const struct context *ctx, struct findings *f);
 /** The BPF filesystem and what lies there; other programs at the same place. */
 void examine_state(const struct context *ctx, struct findings *f);
 
+/** Whether packets of what is bound end on this host at all. */
+void examine_routes(const struct context *ctx, struct findings *f);
+
 /** The preload library, and who may keep servers from bpf(). */
 void examine_servers(struct findings *f);

@@ -68,6 +68,35 @@ static void loaded_dispatcher_is_found_and_is_no_other_program(void **state)
 	finds(0, "");
 }
 
+static void run(const char *script)
+{
+	struct command_result r = operator_shell(0, script, NULL);
+
+	operator_said(&r, 0, NULL);
+}
+
+/* The addresses of an interface, a route inside the prefix, and one around it. */
+static void what_is_bound_and_not_of_this_host_is_noted(void **state)
+{
+	netns_or_skip(state);
+	loader_ok(OPERATOR_LOAD, NULL);
+	loader_ok("bind", "web", "tcp", "127.8.8.0/24", "80", NULL);
+	loader_ok("bind", "web", "udp", "::1", "53", NULL);
+	loader_ok("bind", "all", "tcp", "0.0.0.0/0", "81", NULL);
+	finds(0, "");
+	loader_ok("bind", "web", "tcp", "192.0.2.0/24", "80", NULL);
+	finds(0, "note:routes");
+	run("ip route add local 192.0.2.77 dev lo");
+	finds(0, "");
+	loader_ok("bind", "web", "tcp", "2001:db8:1::/64", "80", NULL);
+	finds(0, "note:routes");
+	run("ip -6 route add local 2001:db8::/32 dev lo");
+	finds(0, "");
+	run("ip route add blackhole 198.51.100.0/24");
+	loader_ok("bind", "web", "tcp", "198.51.100.9", "80", NULL);
+	finds(0, "note:routes");
+}
+
 static void missing_filesystem_keeps_a_dispatcher_away(void **state)
 {
 	struct netns_fixture *ns = netns_or_skip(state);
@@ -123,13 +152,8 @@ static void user_without_capabilities_is_told_so(void **state)
 
 static void another_machine(void)
 {
-	struct command_result r =
-		operator_shell(0,
-			       "mount -t tmpfs -o mode=0755 none /sys && mkdir -p /sys/fs/bpf && "
-			       "mount -t bpf -o mode=0711 none /sys/fs/bpf",
-			       NULL);
-
-	operator_said(&r, 0, NULL);
+	run("mount -t tmpfs -o mode=0755 none /sys && mkdir -p /sys/fs/bpf && "
+	    "mount -t bpf -o mode=0711 none /sys/fs/bpf");
 }
 
 static void machine_says(const char *path, const char *text)
@@ -238,6 +262,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		netns_test(machine_that_works_has_nothing_wrong),
 		netns_test(loaded_dispatcher_is_found_and_is_no_other_program),
+		netns_test(what_is_bound_and_not_of_this_host_is_noted),
 		netns_test(missing_filesystem_keeps_a_dispatcher_away),
 		netns_test(filesystem_that_users_cannot_search_is_noted),
 		netns_test(folders_of_others_and_of_the_dead_are_noted),
