@@ -20,9 +20,9 @@
  * drop a mask that the verifier wants to see. */
 #define hide(x) asm volatile("" : "+r"(x))
 
-/* Four words, the highest first; an IPv4 address or a port is in the first alone. */
+/* What is looked up, as the index has it: an IPv4 address is in the highest bits. */
 struct key {
-	__u64 word[4];
+	__u64 hi, lo, port;
 };
 
 /* The words of a node that may be read at a computed place, which the verifier has to see bounded
@@ -43,7 +43,7 @@ static __always_inline const __u32 *words_from(const struct isomer_block *node, 
 }
 
 /* 1 if *@separator is less than @key, else 0. */
-static __always_inline __u64 narrow_less(const __u32 *separator, __u64 key)
+static __always_inline __u64 less(const __u32 *separator, __u64 key)
 {
 	__u64 difference = *separator - key;
 
@@ -53,49 +53,25 @@ static __always_inline __u64 narrow_less(const __u32 *separator, __u64 key)
 
 /* How many of three separators are less than @key. None waits for another: a third more
  * comparisons than bisection makes, but half as many in a row. */
-static __always_inline __u64 narrow_three(const __u32 *separator, int step, __u64 key)
+static __always_inline __u64 three(const __u32 *separator, int step, __u64 key)
 {
-	return narrow_less(separator, key) + narrow_less(separator + step, key) +
-	       narrow_less(separator + 2 * step, key);
+	return less(separator, key) + less(separator + step, key) + less(separator + 2 * step, key);
 }
 
 /* How many of the separators are less than @key: the place of its segment. */
-static __always_inline __u64 narrow_inner_place(const struct isomer_block *node, __u64 key)
+static __always_inline __u64 inner_place(const struct isomer_block *node, __u64 key)
 {
-	__u64 i = 8 * narrow_three(node->word + 7, 8, key);
+	__u64 i = 8 * three(node->word + 7, 8, key);
 
-	i += 2 * narrow_three(words_from(node, i, 24) + 1, 2, key);
-	return i + narrow_less(words_from(node, i, 30), key);
+	i += 2 * three(words_from(node, i, 24) + 1, 2, key);
+	return i + less(words_from(node, i, 30), key);
 }
 
-static __always_inline __u64 narrow_leaf_place(const struct isomer_block *node, __u64 key)
+static __always_inline __u64 leaf_place(const struct isomer_block *node, __u64 key)
 {
-	__u64 i = 4 * narrow_three(node->word + 3, 4, key);
+	__u64 i = 4 * three(node->word + 3, 4, key);
 
-	return i + narrow_three(words_from(node, i, 12), 1, key);
-}
-
-static __always_inline __u64 wide_less(const __u32 *separator, const struct key *key)
-{
-	__u64 borrow = 0;
-
-#pragma unroll
-	for (int w = 3; w >= 0; w--) {
-		borrow = separator[w] - key->word[w] - borrow;
-		hide(borrow);
-		borrow >>= 63;
-	}
-	return borrow;
-}
-
-static __always_inline __u64 wide_place(const struct isomer_block *node, const struct key *key,
-					__u64 leaf)
-{
-	__u64 i = 2 * (wide_less(node->word + 4, key) + wide_less(node->word + 12, key) +
-		       wide_less(node->word + 20, key));
-
-	/* A leaf has no separator 6: values are there. */
-	return i + (wide_less(words_from(node, 4 * i, 24), key) & ~(i >> 2 & i >> 1 & leaf));
+	return i + three(words_from(node, i, 12), 1, key);
 }
 
 static __always_inline const struct isomer_block *block_at(void *rules, __u32 i)
@@ -103,11 +79,13 @@ static __always_inline const struct isomer_block *block_at(void *rules, __u32 i)
 	return bpf_map_lookup_elem(rules, &i);
 }
 
-/* Value of the segment of @key. False where a block is missing, which the compiler of rulesets
- * never lets happen: giving up there keeps the verifier from following it any further. */
-static __always_inline int narrow_search(void *rules, __u64 tree, __u64 key, __u64 *ret_value)
+/* What follows replaces a value by the one that it leads to. False where a block is missing, which
+ * the compiler of rulesets never lets happen: giving up there keeps the verifier from following
+ * it any further. */
+
+static __always_inline int tree_search(void *rules, __u64 key, __u64 *value)
 {
-	__u64 at = ISOMER_TREE_ROOT(tree), levels = ISOMER_TREE_LEVELS(tree);
+	__u64 at = ISOMER_REF_BLOCK(*value), levels = ISOMER_REF_N(*value);
 	const struct isomer_block *node;
 
 #pragma clang loop unroll(disable)
@@ -115,33 +93,105 @@ static __always_inline int narrow_search(void *rules, __u64 tree, __u64 key, __u
 		node = block_at(rules, at);
 		if (!node)
 			return 0;
-		at = node->word[ISOMER_NARROW_FIRST_CHILD] + narrow_inner_place(node, key);
+		at = node->word[ISOMER_FIRST_CHILD] + inner_place(node, key);
 	}
 	node = block_at(rules, at);
 	if (!node)
 		return 0;
-	*ret_value = word_at(node, ISOMER_NARROW_VALUES + narrow_leaf_place(node, key));
+	*value = word_at(node, ISOMER_VALUES + leaf_place(node, key));
 	return 1;
 }
 
-static __always_inline int wide_search(void *rules, __u64 tree, const struct key *key,
-				       __u64 *ret_value)
+static __always_inline int prefix_test(void *rules, const struct key *key, __u64 *value)
 {
-	__u64 at = ISOMER_TREE_ROOT(tree), levels = ISOMER_TREE_LEVELS(tree);
-	const struct isomer_block *node;
+	const struct isomer_block *block = block_at(rules, ISOMER_REF_BLOCK(*value));
+	const struct isomer_prefix_test *test;
+	__u64 n = ISOMER_REF_N(*value), differs;
 
-#pragma clang loop unroll(disable)
-	for (__u64 level = 0; level < ISOMER_LEVELS_MAX && level < levels; level++) {
-		node = block_at(rules, at);
-		if (!node)
-			return 0;
-		at = node->word[ISOMER_WIDE_FIRST_CHILD] + wide_place(node, key, 0);
-	}
-	node = block_at(rules, at);
-	if (!node)
+	if (!block)
 		return 0;
-	*ret_value = word_at(node, ISOMER_WIDE_VALUES + wide_place(node, key, 1));
+	hide(n);
+	test = (const struct isomer_prefix_test *)block + (n & (ISOMER_PREFIX_TESTS - 1));
+	differs = (key->hi ^ test->hi) >> test->shift_hi |
+		  (key->lo ^ test->lo) >> test->shift_lo >> test->shift_lo_again;
+	*value = differs ? test->out : test->in;
 	return 1;
+}
+
+static __always_inline int port_test(void *rules, const struct key *key, __u64 *value)
+{
+	const struct isomer_block *block = block_at(rules, ISOMER_REF_BLOCK(*value));
+	const struct isomer_port_test *test;
+	__u64 n = ISOMER_REF_N(*value);
+
+	if (!block)
+		return 0;
+	hide(n);
+	test = (const struct isomer_port_test *)block + (n & (ISOMER_PORT_TESTS - 1));
+	*value = key->port < test->first || key->port > test->last ? test->out : test->in;
+	return 1;
+}
+
+/* The entry of @word in a table. */
+static __always_inline int table_read(void *rules, __u32 word, __u64 *value)
+{
+	__u64 i = word << ISOMER_TABLE_FIXED(*value) >> (32 - ISOMER_TABLE_BITS(*value));
+	const struct isomer_block *block =
+		block_at(rules, ISOMER_TABLE_BLOCK(*value) + i / ISOMER_BLOCK_WORDS);
+
+	if (!block)
+		return 0;
+	*value = word_at(block, i);
+	return 1;
+}
+
+/* One step on the way through an address: a test, the table and the tree over word @w, if they are
+ * there. */
+static __always_inline int word_search(void *rules, const struct key *key, int w, __u64 *value)
+{
+	__u64 half = w < 2 ? key->hi : key->lo, word = w % 2 ? (__u32)half : half >> 32;
+
+	if (ISOMER_REF_KIND(*value) == ISOMER_KIND_PREFIX_TEST && !prefix_test(rules, key, value))
+		return 0;
+	if (*value >> 25 == ISOMER_TABLE(w, 0, ISOMER_TABLE_BITS_MIN, 0) >> 25 &&
+	    !table_read(rules, word, value))
+		return 0;
+	return ISOMER_REF_KIND(*value) != (__u64)ISOMER_KIND_WORD + w ||
+	       tree_search(rules, word, value);
+}
+
+/* Whether @value looks at the address. */
+static __always_inline int is_step(__u64 value)
+{
+	return value - ISOMER_REF(ISOMER_KIND_WORD, 0, 0) <
+	       ISOMER_REF(ISOMER_KIND_PORT - ISOMER_KIND_WORD, 0, 0);
+}
+
+static __always_inline int address_search(void *rules, const struct key *key, int wide,
+					  __u64 *value)
+{
+	int words = wide ? 4 : 1;
+
+#pragma unroll
+	for (int w = 0; w < 4; w++) {
+		if (w >= words || !is_step(*value))
+			return 1;
+		if (!word_search(rules, key, w, value))
+			return 0;
+	}
+	return ISOMER_REF_KIND(*value) != ISOMER_KIND_PREFIX_TEST || prefix_test(rules, key, value);
+}
+
+static __always_inline int port_search(void *rules, const struct key *key, __u64 *value)
+{
+#pragma unroll
+	for (int n = 0; n < ISOMER_PORT_CHAIN_MAX; n++) {
+		if (ISOMER_REF_KIND(*value) != ISOMER_KIND_PORT_TEST)
+			break;
+		if (!port_test(rules, key, value))
+			return 0;
+	}
+	return ISOMER_REF_KIND(*value) != ISOMER_KIND_PORT || tree_search(rules, key->port, value);
 }
 
 /* @a unless @b has a longer prefix: of equal ones the earlier tree's counts. */
@@ -161,42 +211,43 @@ static __always_inline int ports_search(void *rules, const struct isomer_index_p
 {
 	__u64 i = 0;
 
-	if (ports->tree)
-		return narrow_search(rules, ports->tree, port, ret_trees);
+	if (ports->tree) {
+		*ret_trees = ports->tree;
+		return tree_search(rules, port, ret_trees);
+	}
 #pragma unroll
 	for (int n = 0; n < ISOMER_HEADER_SEGMENTS - 1; n++)
-		i += narrow_less(&ports->last[n], port);
+		i += less(&ports->last[n], port);
 	hide(i);
 	*ret_trees = ports->trees[i & 7];
 	return 1;
 }
 
-/* The best verdict of all trees of a port: @trees is what it leads to. */
+/* The best verdict of all that a port leads to: @trees. */
 static __always_inline __u64 best_verdict(void *rules, const struct isomer_block *list, __u64 trees,
 					  const struct key *key, int wide)
 {
-	__u64 best = 0, i = trees % ISOMER_BLOCK_WORDS, tree = trees | ISOMER_TREE_LAST;
+	__u64 best = 0, i = trees % ISOMER_BLOCK_WORDS, tree = trees & ~(__u64)ISOMER_TREES_MORE;
 
-	if (trees & ISOMER_TREES_LIST) {
-		list = block_at(rules, (trees & ~ISOMER_TREES_LIST) / ISOMER_BLOCK_WORDS);
+	if (ISOMER_TREES_IS_LIST(trees)) {
+		list = block_at(rules, ISOMER_TREES_WORD(trees) / ISOMER_BLOCK_WORDS);
 		if (!list)
 			return 0;
 		tree = word_at(list, i);
 	}
 #pragma clang loop unroll(disable)
 	for (int n = 0; n < ISOMER_TREES_MAX; n++) {
-		__u64 verdict;
+		__u64 value = tree | ISOMER_TREES_MORE;
 
-		if (!(wide ? wide_search(rules, tree, key, &verdict)
-			   : narrow_search(rules, tree, key->word[0], &verdict)))
+		if (!address_search(rules, key, wide, &value))
 			return 0;
-		best = longer(best, verdict);
-		if (tree & ISOMER_TREE_LAST || ISOMER_VERDICT_RANK(best) == (wide ? 129 : 33))
+		best = longer(best, value);
+		if (!(tree & ISOMER_TREES_MORE) || ISOMER_VERDICT_RANK(best) == (wide ? 129 : 33))
 			break;
 		i = (i + 1) % ISOMER_BLOCK_WORDS;
 		tree = word_at(list, i);
 	}
-	return best;
+	return port_search(rules, key, &best) ? best : 0;
 }
 
 /* The verdict on a packet; 0: no binding matches it. */
@@ -205,9 +256,9 @@ static __always_inline __u32 ruleset_search(struct bpf_sk_lookup *ctx)
 	int wide = ctx->family == AF_INET6;
 	const struct isomer_block *header;
 	const struct isomer_index_ports *ports;
+	struct key key = { .port = ctx->local_port };
 	__u64 trees;
 	__u32 zero = 0;
-	struct key key = {};
 	void *rules;
 
 	/* One look-up of the ruleset for a packet, so that it never meets two of them. */
@@ -219,20 +270,18 @@ static __always_inline __u32 ruleset_search(struct bpf_sk_lookup *ctx)
 		return 0;
 	ports = ((const struct isomer_index_header *)header)->ports;
 	if (!ports_search(rules, wide ? ports + 1 : ports,
-			  ISOMER_PORT_KEY(ctx->protocol == IPPROTO_UDP, ctx->local_port), &trees) ||
+			  ISOMER_PORT_KEY(ctx->protocol == IPPROTO_UDP, key.port), &trees) ||
 	    !trees)
 		return 0;
 	if (!wide) {
-		key.word[0] = bpf_ntohl(ctx->local_ip4);
+		key.hi = (__u64)bpf_ntohl(ctx->local_ip4) << 32;
 		/* clang 14 makes one load at ctx + offset of both branches, which the
 		 * verifier refuses. */
 		barrier();
 		return best_verdict(rules, header, trees, &key, 0);
 	}
-	key.word[0] = bpf_ntohl(ctx->local_ip6[0]);
-	key.word[1] = bpf_ntohl(ctx->local_ip6[1]);
-	key.word[2] = bpf_ntohl(ctx->local_ip6[2]);
-	key.word[3] = bpf_ntohl(ctx->local_ip6[3]);
+	key.hi = (__u64)bpf_ntohl(ctx->local_ip6[0]) << 32 | bpf_ntohl(ctx->local_ip6[1]);
+	key.lo = (__u64)bpf_ntohl(ctx->local_ip6[2]) << 32 | bpf_ntohl(ctx->local_ip6[3]);
 	return best_verdict(rules, header, trees, &key, 1);
 }
 

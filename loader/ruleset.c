@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The way from bindings to an index, for each domain and protocol:
- *   ruleset_rules   sorts them by prefix;
- *   ruleset_ports   distributes them over the nodes of a segment tree of ports;
- *   ruleset_place   makes an address tree of each node, or pushes a node's rules into the trees
- *                   below it, and notes which ports lead to which trees;
- *   ruleset_tree    writes a tree into blocks;
- *   ruleset_domain  collects the ports of both protocols, which share one port tree.
+ *   ruleset_rules       sorts them by prefix;
+ *   ruleset_ports       distributes them over the nodes of a segment tree of ports;
+ *   ruleset_place       makes an address tree of each node, or pushes a node's rules into the trees
+ *                       below it, and notes which ports lead to which trees; or has
+ *   ruleset_by_address  make one address tree of all, and of each prefix what its ports lead to;
+ *   ruleset_addresses   cuts the addresses by nested prefixes, and makes a tree of each word;
+ *   ruleset_word        writes a tree with ruleset_tree, or a table of trees;
+ *   ruleset_tests       writes tests;
+ *   ruleset_domain      collects the ports of both protocols, which share one port tree.
  */
 #include <errno.h>
 #include <netinet/in.h>
@@ -18,6 +21,9 @@
 #include "loader/ruleset_place.h"
 #include "loader/ruleset_rules.h"
 #include "state/cleanup.h"
+
+/* What tables may add to small trees, for each domain: 1 MiB. */
+#define TABLE_BLOCKS 8192
 
 static bool binding_is_valid(const struct isomer_binding *b)
 {
@@ -45,7 +51,7 @@ static bool binding_is_valid(const struct isomer_binding *b)
 static int compile_domain(const struct isomer_binding *bindings, size_t n, uint8_t domain,
 			  struct blocks *blocks, struct isomer_index_ports *ret_ports)
 {
-	CLEANUP(domain_done) struct domain d = { .blocks = blocks };
+	CLEANUP(domain_done) struct domain d = { .blocks = blocks, .table_blocks = TABLE_BLOCKS };
 	static const uint8_t protocols[] = { IPPROTO_TCP, IPPROTO_UDP };
 	size_t n_rules = 0;
 	int r;

@@ -5,8 +5,8 @@
 
 #include "loader/ruleset_blocks.h"
 
-/* A list of trees is found by the number of its first word, in 31 bits. */
-#define BLOCKS_MAX ((size_t)1 << 31 >> 5)
+/* A reference tells blocks in 24 bits. */
+#define BLOCKS_MAX ((size_t)1 << 24)
 
 int blocks_reserve(struct blocks *b, size_t n)
 {

@@ -15,6 +15,7 @@ struct port_segment {
 void domain_done(struct domain *d)
 {
 	trees_done(&d->trees);
+	tests_done(&d->tests);
 	blocks_done(&d->lists);
 	lookup_done(&d->lists_lookup);
 	free(d->segment);
@@ -29,7 +30,7 @@ static uint32_t *list_at(struct domain *d, uint32_t word)
 static bool same_list(const uint32_t *a, const uint32_t *b)
 {
 	while (*a == *b) {
-		if (*a & ISOMER_TREE_LAST)
+		if (!(*a & ISOMER_TREES_MORE))
 			return true;
 		a++;
 		b++;
@@ -94,7 +95,7 @@ int domain_add_ports(struct domain *d, uint32_t last, const uint32_t *list, unsi
 	}
 	if (n_kept < 2)
 		return add_segment(d, last, n_kept ? kept[0] : 0);
-	kept[n_kept - 1] |= ISOMER_TREE_LAST;
+	kept[n_kept - 1] &= ~(uint32_t)ISOMER_TREES_MORE;
 	r = add_list(d, kept, n_kept, &word);
 	if (r < 0)
 		return r;
@@ -126,7 +127,7 @@ static int write_lists(struct domain *d)
 		return r;
 	memcpy(&d->blocks->block[lists], d->lists.block, d->lists.n * sizeof(*d->lists.block));
 	for (size_t i = 0; i < d->n_segments; i++)
-		if (d->segment[i].trees & ISOMER_TREES_LIST)
+		if (ISOMER_TREES_IS_LIST(d->segment[i].trees))
 			d->segment[i].trees += lists * ISOMER_BLOCK_WORDS;
 	return 0;
 }
@@ -154,11 +155,10 @@ int domain_end(struct domain *d, struct isomer_index_ports *ret_ports)
 		fill_header(d, ret_ports);
 		return 0;
 	}
-	r = tree_begin(&w, d->blocks, false, d->n_segments + 1);
+	r = tree_begin(&w, d->blocks, d->n_segments + 1);
 	for (size_t i = 0; i < d->n_segments && r == 0; i++)
-		r = tree_segment(&w, (struct address){ 0, d->segment[i].last },
-				 d->segment[i].trees);
+		r = tree_segment(&w, d->segment[i].last, d->segment[i].trees);
 	if (r == 0)
-		r = tree_segment(&w, (struct address){ 0, UINT32_MAX }, 0);
-	return r < 0 ? r : tree_end(&w, NULL, &ret_ports->tree);
+		r = tree_segment(&w, UINT32_MAX, 0);
+	return r < 0 ? r : tree_end(&w, NULL, ISOMER_KIND_PORT, &ret_ports->tree);
 }

@@ -126,10 +126,12 @@ static int give_all(const struct rules *rules, const uint32_t *interval, struct 
 	return 0;
 }
 
-/* Blocks of a tree of @n rules, about: a rule makes up to two segments. */
-static uint64_t tree_blocks(const struct rules *rules, uint64_t n)
+/* A rule makes up to two segments, or one and a test. */
+uint64_t rules_blocks(const struct rules *rules, uint64_t n)
 {
-	return n * 2 / (rules->wide ? ISOMER_WIDE_LEAF + 1 : ISOMER_NARROW_LEAF + 1) + (n > 0);
+	return (rules->wide ? n / ISOMER_PREFIX_TESTS + n / (ISOMER_LEAF + 1)
+			    : n * 2 / (ISOMER_LEAF + 1)) +
+	       (n > 0);
 }
 
 /* What the rules of @node cost when they go into all trees below it, in blocks. @size: rules in the
@@ -148,7 +150,7 @@ static uint64_t push_cost(const struct rules *rules, const struct port_nodes *p,
 				continue;
 			if (more > rules->n_prefixes)
 				more = rules->n_prefixes;
-			cost += tree_blocks(rules, more) - tree_blocks(rules, size[i]);
+			cost += rules_blocks(rules, more) - rules_blocks(rules, size[i]);
 			if (really)
 				size[i] = more;
 		}
@@ -162,7 +164,7 @@ static int choose_pushes(const struct rules *rules, struct port_nodes *p)
 	uint32_t n_nodes = 2 * p->n_leaves, n = 0;
 	CLEANUP_FREE struct sort_item *items = reallocarray(NULL, n_nodes, 2 * sizeof(*items));
 	CLEANUP_FREE uint32_t *size = calloc(n_nodes, sizeof(*size));
-	uint64_t budget = tree_blocks(rules, PUSH_MIN + rules->n / PUSH_SHARE);
+	uint64_t budget = rules_blocks(rules, PUSH_MIN + rules->n / PUSH_SHARE);
 	const struct sort_item *sorted;
 
 	p->push = calloc(n_nodes, sizeof(*p->push));
@@ -185,6 +187,12 @@ static int choose_pushes(const struct rules *rules, struct port_nodes *p)
 		budget -= cost;
 		push_cost(rules, p, node, size, true);
 		p->push[node] = true;
+	}
+	for (uint32_t node = 1; node < n_nodes; node++) {
+		if (!port_node_rules(p, node) || p->push[node])
+			continue;
+		p->blocks += rules_blocks(rules, size[node]);
+		p->layered |= p->below[node] > 0;
 	}
 	return 0;
 }

@@ -21,7 +21,12 @@ struct port_nodes {
 	uint32_t *rule;    /* indices, ascending within a node */
 	uint32_t *below;   /* of node i: how many nodes under it have rules */
 	bool *push;        /* of node i: its rules go into the trees of the nodes under it */
+	uint64_t blocks;   /* of all trees, about */
+	bool layered;      /* some port leads to several trees */
 };
+
+/** Blocks of a tree of @n rules, about. */
+uint64_t rules_blocks(const struct rules *rules, uint64_t n);
 
 int port_nodes_make(const struct rules *rules, struct port_nodes *ret);
 void port_nodes_done(struct port_nodes *p);

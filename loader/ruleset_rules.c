@@ -18,8 +18,6 @@ static uint64_t be64(const uint8_t *p)
 
 static struct address binding_address(const struct isomer_binding *b)
 {
-	if (b->domain == AF_INET)
-		return (struct address){ 0, be64(b->addr) >> 32 };
 	return (struct address){ be64(b->addr), be64(b->addr + 8) };
 }
 
@@ -31,19 +29,32 @@ static uint64_t binding_rank(const struct isomer_binding *b)
 	return (uint64_t)b->prefixlen << 32 | (UINT16_MAX - width) << 16 | b->port_first;
 }
 
-struct address rule_last(const struct rule *rule, bool wide)
+/* The bits behind the first @length ones. */
+static struct address host_bits(unsigned int length)
 {
-	unsigned int length = ISOMER_VERDICT_RANK(rule->verdict) - 1;
-	unsigned int host = (wide ? 128 : 32) - length;
-	struct address last = rule->address;
+	return (struct address){ length < 64 ? UINT64_MAX >> length : 0,
+				 length <= 64   ? UINT64_MAX
+				 : length < 128 ? UINT64_MAX >> (length - 64)
+						: 0 };
+}
 
-	if (host >= 64) {
-		last.lo = UINT64_MAX;
-		last.hi |= host == 128 ? UINT64_MAX : ((uint64_t)1 << (host - 64)) - 1;
-	} else {
-		last.lo |= ((uint64_t)1 << host) - 1;
-	}
-	return last;
+struct address address_first_of(struct address a, unsigned int length)
+{
+	struct address host = host_bits(length);
+
+	return (struct address){ a.hi & ~host.hi, a.lo & ~host.lo };
+}
+
+struct address address_last_of(struct address a, unsigned int length)
+{
+	struct address host = host_bits(length);
+
+	return (struct address){ a.hi | host.hi, a.lo | host.lo };
+}
+
+struct address rule_last(const struct rule *rule)
+{
+	return address_last_of(rule->address, ISOMER_VERDICT_RANK(rule->verdict) - 1);
 }
 
 /* One pass of a radix sort, by the byte of the key at @shift. */

@@ -8,7 +8,8 @@
 
 #include <isomer/abi.h>
 
-/** An address, or a port, as a number; IPv4 in the lower half of @lo. */
+/** An address as a number; an IPv4 address is in the highest 32 bits, and all behind it counts as
+ * host. */
 struct address {
 	uint64_t hi, lo;
 };
@@ -17,6 +18,27 @@ static inline bool address_less(struct address a, struct address b)
 {
 	return a.hi < b.hi || (a.hi == b.hi && a.lo < b.lo);
 }
+
+static inline bool address_equal(struct address a, struct address b)
+{
+	return a.hi == b.hi && a.lo == b.lo;
+}
+
+static inline struct address address_after(struct address a)
+{
+	return (struct address){ a.hi + (a.lo == UINT64_MAX), a.lo + 1 };
+}
+
+static inline struct address address_before(struct address a)
+{
+	return (struct address){ a.hi - (a.lo == 0), a.lo - 1 };
+}
+
+#define ADDRESS_LAST ((struct address){ UINT64_MAX, UINT64_MAX })
+
+/** The first and the last address of the prefix of @length bits that @a is in. */
+struct address address_first_of(struct address a, unsigned int length);
+struct address address_last_of(struct address a, unsigned int length);
 
 /**
  * A binding. Sorted by prefix (first address, then length); of one prefix the one that wins
@@ -42,7 +64,7 @@ int rules_make(const struct isomer_binding *bindings, size_t n, uint8_t domain, 
 void rules_done(struct rules *r);
 
 /** The last address of the prefix of @rule. */
-struct address rule_last(const struct rule *rule, bool wide);
+struct address rule_last(const struct rule *rule);
 
 /** A number to sort by, and what it belongs to. */
 struct sort_item {

@@ -5,61 +5,23 @@
 
 #include "loader/ruleset_tree.h"
 
-/* Narrow and wide nodes differ in numbers only. */
-struct shape {
-	unsigned int key_words;
-	unsigned int leaf_values, first_value; /* first_value: its word */
-	unsigned int children, first_child;    /* first_child: its word */
-};
+#define LEAF_VALUES (ISOMER_LEAF + 1)
+#define CHILDREN    (ISOMER_INNER + 1)
 
-static const struct shape narrow_shape = {
-	.key_words = 1,
-	.leaf_values = ISOMER_NARROW_LEAF + 1,
-	.first_value = ISOMER_NARROW_VALUES,
-	.children = ISOMER_NARROW_INNER + 1,
-	.first_child = ISOMER_NARROW_FIRST_CHILD,
-};
-
-static const struct shape wide_shape = {
-	.key_words = 4,
-	.leaf_values = ISOMER_WIDE_LEAF + 1,
-	.first_value = ISOMER_WIDE_VALUES,
-	.children = ISOMER_WIDE_INNER + 1,
-	.first_child = ISOMER_WIDE_FIRST_CHILD,
-};
-
-/* Every binding makes up to two segments. Wide trees are the higher ones. */
-_Static_assert(((size_t)ISOMER_WIDE_LEAF + 1) << 3 * ISOMER_LEVELS_MAX > 2 * ISOMER_BINDINGS_MAX &&
-		       ISOMER_WIDE_INNER + 1 == 1 << 3,
+/* Every binding makes up to two segments. */
+_Static_assert(((size_t)LEAF_VALUES << 5 * ISOMER_LEVELS_MAX) > 2 * ISOMER_BINDINGS_MAX &&
+		       CHILDREN == 1 << 5 && ISOMER_LEVELS_MAX < 8,
 	       "a tree of all bindings has no more levels than a reference can tell");
 
-static const struct shape *shape_of(const struct tree_writer *w)
-{
-	return w->wide ? &wide_shape : &narrow_shape;
-}
-
-static void put_separator(const struct shape *s, uint32_t *separators, unsigned int i,
-			  struct address key)
-{
-	if (s->key_words == 1) {
-		separators[i] = (uint32_t)key.lo;
-		return;
-	}
-	separators[4 * i] = key.hi >> 32;
-	separators[4 * i + 1] = (uint32_t)key.hi;
-	separators[4 * i + 2] = key.lo >> 32;
-	separators[4 * i + 3] = (uint32_t)key.lo;
-}
-
-int tree_begin(struct tree_writer *w, struct blocks *blocks, bool wide, size_t n_segments)
+int tree_begin(struct tree_writer *w, struct blocks *blocks, size_t n_segments)
 {
 	size_t n_leaves;
 	int r;
 
-	*w = (struct tree_writer){ .blocks = blocks, .wide = wide, .first = blocks->n };
-	n_leaves = n_segments / shape_of(w)->leaf_values + 1;
-	/* The levels above have a seventh of it at most, and a few blocks. */
-	r = blocks_reserve(blocks, n_leaves + n_leaves / 7 + ISOMER_LEVELS_MAX);
+	*w = (struct tree_writer){ .blocks = blocks, .first = blocks->n };
+	n_leaves = n_segments / LEAF_VALUES + 1;
+	/* The levels above have a part of it, and a few blocks. */
+	r = blocks_reserve(blocks, n_leaves + n_leaves / ISOMER_INNER + ISOMER_LEVELS_MAX);
 	if (r < 0)
 		return r;
 	w->last = reallocarray(NULL, n_leaves, sizeof(*w->last));
@@ -74,22 +36,19 @@ void tree_writer_done(struct tree_writer *w)
 
 static int begin_leaf(struct tree_writer *w)
 {
-	const struct shape *s = shape_of(w);
 	uint32_t first;
 	int r;
 
 	r = blocks_add(w->blocks, 1, &first);
 	if (r < 0)
 		return r;
-	memset(w->blocks->block[first].word, 0xff,
-	       (s->leaf_values - 1) * s->key_words * sizeof(uint32_t));
+	memset(w->blocks->block[first].word, 0xff, ISOMER_LEAF * sizeof(uint32_t));
 	return 0;
 }
 
 /* Writes the pending segment. */
 static int flush(struct tree_writer *w)
 {
-	const struct shape *s = shape_of(w);
 	uint32_t *words;
 	int r;
 
@@ -99,22 +58,22 @@ static int flush(struct tree_writer *w)
 			return r;
 	}
 	words = w->blocks->block[w->blocks->n - 1].word;
-	words[s->first_value + w->used] = w->pending_value;
-	if (w->used < s->leaf_values - 1)
-		put_separator(s, words, w->used, w->pending_last);
+	words[ISOMER_VALUES + w->used] = w->pending_value;
+	if (w->used < ISOMER_LEAF)
+		words[w->used] = w->pending_last;
 	w->last[w->n_leaves] = w->pending_last;
-	if (++w->used == s->leaf_values) {
+	if (++w->used == LEAF_VALUES) {
 		w->n_leaves++;
 		w->used = 0;
 	}
 	return 0;
 }
 
-int tree_segment(struct tree_writer *w, struct address last, uint32_t value)
+int tree_segment(struct tree_writer *w, uint32_t last, uint32_t value)
 {
 	int r;
 
-	if (w->pending && !address_less(w->pending_last, last))
+	if (w->pending && w->pending_last >= last)
 		return 0;
 	if (w->pending && w->pending_value != value) {
 		r = flush(w);
@@ -131,8 +90,7 @@ int tree_segment(struct tree_writer *w, struct address last, uint32_t value)
  * w->last; and leaves there the last keys of the new nodes. */
 static int add_level(struct tree_writer *w, uint32_t first, size_t n, uint32_t *ret_first)
 {
-	const struct shape *s = shape_of(w);
-	size_t n_nodes = (n + s->children - 1) / s->children;
+	size_t n_nodes = (n + CHILDREN - 1) / CHILDREN;
 	int r;
 
 	r = blocks_add(w->blocks, n_nodes, ret_first);
@@ -140,14 +98,13 @@ static int add_level(struct tree_writer *w, uint32_t first, size_t n, uint32_t *
 		return r;
 	for (size_t i = 0; i < n_nodes; i++) {
 		uint32_t *words = w->blocks->block[*ret_first + i].word;
-		size_t child = i * s->children, end = child + s->children;
+		size_t child = i * CHILDREN, end = child + CHILDREN;
 
 		if (end > n)
 			end = n;
-		memset(words, 0xff, (s->children - 1) * s->key_words * sizeof(uint32_t));
-		words[s->first_child] = first + child;
-		for (size_t c = child; c + 1 < end; c++)
-			put_separator(s, words, c - child, w->last[c]);
+		memset(words, 0xff, ISOMER_INNER * sizeof(uint32_t));
+		words[ISOMER_FIRST_CHILD] = first + child;
+		memcpy(words, &w->last[child], (end - child - 1) * sizeof(uint32_t));
 		w->last[i] = w->last[end - 1];
 	}
 	return 0;
@@ -159,12 +116,11 @@ static bool same_tree(const struct tree_writer *w, size_t a, size_t b, size_t n_
 		      size_t n_blocks)
 {
 	const struct isomer_block *blocks = w->blocks->block;
-	size_t separators = shape_of(w)->first_child * sizeof(uint32_t);
 
 	if (memcmp(&blocks[a], &blocks[b], n_leaves * sizeof(*blocks)) != 0)
 		return false;
 	for (size_t i = n_leaves; i < n_blocks; i++)
-		if (memcmp(&blocks[a + i], &blocks[b + i], separators) != 0)
+		if (memcmp(&blocks[a + i], &blocks[b + i], ISOMER_INNER * sizeof(uint32_t)) != 0)
 			return false;
 	return true;
 }
@@ -183,7 +139,8 @@ static int share(struct tree_writer *w, struct trees *t, size_t n_leaves, uint32
 		    !same_tree(w, w->first, tree->first, n_leaves, w->blocks->n - w->first))
 			continue;
 		w->blocks->n = w->first;
-		*reference = tree->reference;
+		*reference = ISOMER_REF(ISOMER_REF_KIND(*reference), ISOMER_REF_N(tree->reference),
+					ISOMER_REF_BLOCK(tree->reference));
 		return 0;
 	}
 	if (t->n == t->capacity) {
@@ -199,7 +156,7 @@ static int share(struct tree_writer *w, struct trees *t, size_t n_leaves, uint32
 	return lookup_add(&t->lookup, hash, t->n++);
 }
 
-int tree_end(struct tree_writer *w, struct trees *trees, uint32_t *ret_reference)
+int tree_end(struct tree_writer *w, struct trees *trees, unsigned int kind, uint32_t *ret_reference)
 {
 	unsigned int levels = 0;
 	uint32_t root = w->first, reference;
@@ -210,13 +167,13 @@ int tree_end(struct tree_writer *w, struct trees *trees, uint32_t *ret_reference
 	if (r < 0)
 		return r;
 	n_leaves = w->n_leaves + (w->used > 0);
-	for (n = n_leaves; n > 1; n = (n + shape_of(w)->children - 1) / shape_of(w)->children) {
+	for (n = n_leaves; n > 1; n = (n + CHILDREN - 1) / CHILDREN) {
 		r = add_level(w, root, n, &root);
 		if (r < 0)
 			return r;
 		levels++;
 	}
-	reference = ISOMER_TREE_REF(root, levels);
+	reference = ISOMER_REF(kind, levels, root);
 	if (trees) {
 		r = share(w, trees, n_leaves, &reference);
 		if (r < 0)

@@ -7,9 +7,8 @@
 #include <stdint.h>
 
 #include "loader/ruleset_blocks.h"
-#include "loader/ruleset_rules.h"
 
-/** Trees of one width that are in the blocks already: equal ones are stored once. */
+/** Trees that are in the blocks already: equal ones are stored once. */
 struct trees {
 	struct tree {
 		uint32_t first, n_leaves, reference;
@@ -26,24 +25,24 @@ void trees_done(struct trees *t);
  */
 struct tree_writer {
 	struct blocks *blocks;
-	bool wide;
-	size_t first;         /* block of the first leaf */
-	struct address *last; /* last key of each finished leaf */
+	size_t first;   /* block of the first leaf */
+	uint32_t *last; /* last key of each finished leaf */
 	size_t n_leaves;
 	unsigned int used; /* values in the leaf that is being filled; 0: there is none */
 	bool pending;      /* the segment that may still grow: */
-	struct address pending_last;
-	uint32_t pending_value;
+	uint32_t pending_last, pending_value;
 };
 
 /** @n_segments: how many there can be. */
-int tree_begin(struct tree_writer *w, struct blocks *blocks, bool wide, size_t n_segments);
+int tree_begin(struct tree_writer *w, struct blocks *blocks, size_t n_segments);
 
 /** The keys up to and with @last, behind the segment before, have @value. Nothing happens when the
  * segment before reaches that far. */
-int tree_segment(struct tree_writer *w, struct address last, uint32_t value);
+int tree_segment(struct tree_writer *w, uint32_t last, uint32_t value);
 
-/** Ends the tree, whose last segment must reach the end of all keys. @trees: may be NULL. */
-int tree_end(struct tree_writer *w, struct trees *trees, uint32_t *ret_reference);
+/** Ends the tree, whose last segment must reach the end of all keys. @kind: what it is searched
+ * for, enum isomer_kind. @trees: may be NULL. */
+int tree_end(struct tree_writer *w, struct trees *trees, unsigned int kind,
+	     uint32_t *ret_reference);
 
 void tree_writer_done(struct tree_writer *w);

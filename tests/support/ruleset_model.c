@@ -168,12 +168,14 @@ void model_ballast(struct isomer_binding *ret, size_t n, uint8_t domain, uint32_
 		ret[i] = (struct isomer_binding){
 			.domain = domain,
 			.protocol = IPPROTO_TCP,
-			.prefixlen = 32,
+			.prefixlen = i % 8 ? 32 : 8,
 			.port_first = 1 + i * 32768 / n,
 			.port_last = 65535 - i * 32767 / n,
-			.addr = { 10, i >> 16, i >> 8, i },
+			.addr = { 10 },
 			.destination = destination,
 		};
+		for (int byte = 1; byte < 4 && i % 8; byte++)
+			ret[i].addr[byte] = i >> (24 - 8 * byte);
 	}
 }
 

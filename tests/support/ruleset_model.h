@@ -52,8 +52,9 @@ void model_field_make(struct model_random *r, struct model_field *ret);
 size_t model_bindings(struct model_random *r, const struct model_field *field,
 		      struct isomer_binding *ret, size_t n);
 
-/** Adds @n bindings of TCP, each to a prefix of its own and to many ports: so many that the
- * compiler does not merge what matches a port into one tree. Their destination is @destination. */
+/** Adds @n bindings of TCP, each to many ports, of one prefix or of one within: so many that the
+ * compiler neither merges what matches a port into one tree, nor what the ports of a prefix lead to
+ * into one map. Their destination is @destination. */
 void model_ballast(struct isomer_binding *ret, size_t n, uint8_t domain, uint32_t destination);
 
 /** A lookup at the border of a random binding: the first or last address of its prefix or the one

@@ -22,91 +22,145 @@ static const struct isomer_block *block_at(const struct ruleset *rs, uint32_t i)
 	return &rs->blocks[i];
 }
 
-/* How many separators of @words 32-bit words each are less than @key. */
-static unsigned int place_in(const struct isomer_block *b, unsigned int separators,
-			     unsigned int words, const uint32_t key[4])
+/* How many separators are less than @key. */
+static unsigned int place_in(const struct isomer_block *b, unsigned int separators, uint32_t key)
 {
 	unsigned int place = 0;
 
 	for (unsigned int i = 0; i < separators; i++) {
-		unsigned int w = 0;
-
-		while (w < words - 1 && b->word[i * words + w] == key[w])
-			w++;
-		if (b->word[i * words + w] >= key[w])
+		if (b->word[i] >= key)
 			continue;
-		assert_int_equal(place, i); /* ascending, or the bisection goes astray */
+		assert_int_equal(place, i); /* ascending, or the search goes astray */
 		place++;
 	}
 	return place;
 }
 
-static uint32_t search_tree(const struct ruleset *rs, uint32_t tree, bool wide,
-			    const uint32_t key[4])
+static uint32_t search_tree(const struct ruleset *rs, uint32_t tree, uint32_t key)
 {
-	uint32_t at = ISOMER_TREE_ROOT(tree);
+	const struct isomer_block *b;
+	uint32_t at = ISOMER_REF_BLOCK(tree);
 
-	for (unsigned int level = ISOMER_TREE_LEVELS(tree); level > 0; level--) {
-		const struct isomer_block *b = block_at(rs, at);
-
-		if (wide)
-			at = b->word[ISOMER_WIDE_FIRST_CHILD] +
-			     place_in(b, ISOMER_WIDE_INNER, 4, key);
-		else
-			at = b->word[ISOMER_NARROW_FIRST_CHILD] +
-			     place_in(b, ISOMER_NARROW_INNER, 1, key);
+	assert_in_range(ISOMER_REF_N(tree), 0, ISOMER_LEVELS_MAX);
+	for (unsigned int level = ISOMER_REF_N(tree); level > 0; level--) {
+		b = block_at(rs, at);
+		at = b->word[ISOMER_FIRST_CHILD] + place_in(b, ISOMER_INNER, key);
 	}
-	if (wide)
-		return block_at(rs, at)->word[ISOMER_WIDE_VALUES +
-					      place_in(block_at(rs, at), ISOMER_WIDE_LEAF, 4, key)];
-	return block_at(rs, at)->word[ISOMER_NARROW_VALUES +
-				      place_in(block_at(rs, at), ISOMER_NARROW_LEAF, 1, key)];
+	b = block_at(rs, at);
+	return b->word[ISOMER_VALUES + place_in(b, ISOMER_LEAF, key)];
+}
+
+static unsigned int tables_read;
+
+static uint32_t read_table(const struct ruleset *rs, uint32_t ref, uint32_t key)
+{
+	uint32_t i = key << ISOMER_TABLE_FIXED(ref) >> (32 - ISOMER_TABLE_BITS(ref));
+
+	tables_read++;
+	return block_at(rs, ISOMER_TABLE_BLOCK(ref) + i / ISOMER_BLOCK_WORDS)
+		->word[i % ISOMER_BLOCK_WORDS];
+}
+
+static uint32_t prefix_test(const struct ruleset *rs, uint32_t ref, const struct model_lookup *l)
+{
+	const void *block = block_at(rs, ISOMER_REF_BLOCK(ref));
+	const struct isomer_prefix_test *t = block;
+	uint64_t hi = 0, lo = 0;
+
+	t += ISOMER_REF_N(ref);
+	for (int i = 0; i < 8; i++) {
+		hi = hi << 8 | l->addr[i];
+		lo = lo << 8 | l->addr[8 + i];
+	}
+	assert_in_range(ISOMER_REF_N(ref), 0, ISOMER_PREFIX_TESTS - 1);
+	return (hi ^ t->hi) >> t->shift_hi || (lo ^ t->lo) >> t->shift_lo >> t->shift_lo_again
+		       ? t->out
+		       : t->in;
+}
+
+static uint32_t port_test(const struct ruleset *rs, uint32_t ref, uint16_t port)
+{
+	const void *block = block_at(rs, ISOMER_REF_BLOCK(ref));
+	const struct isomer_port_test *t = block;
+
+	t += ISOMER_REF_N(ref);
+	return port >= t->first && port <= t->last ? t->in : t->out;
+}
+
+/* Follows @value through the address; the steps have an order. */
+static uint32_t search_address(const struct ruleset *rs, uint32_t value,
+			       const struct model_lookup *l)
+{
+	unsigned int words = l->domain == AF_INET6 ? 4 : 1;
+
+	for (unsigned int w = 0; w <= words; w++) {
+		const uint8_t *a = &l->addr[4 * w];
+		uint32_t key = 0;
+
+		if (w < words)
+			key = (uint32_t)a[0] << 24 | a[1] << 16 | a[2] << 8 | a[3];
+		if (ISOMER_REF_KIND(value) == ISOMER_KIND_PREFIX_TEST && (w < words || words > 1))
+			value = prefix_test(rs, value, l);
+		if (w < words && ISOMER_REF_KIND(value) == ISOMER_KIND_TABLE &&
+		    ISOMER_TABLE_WORD(value) == w)
+			value = read_table(rs, value, key);
+		if (w < words && ISOMER_REF_KIND(value) == ISOMER_KIND_WORD + w)
+			value = search_tree(rs, value, key);
+	}
+	return value;
+}
+
+static uint32_t search_port(const struct ruleset *rs, uint32_t value, uint16_t port)
+{
+	for (int n = 0; ISOMER_REF_KIND(value) == ISOMER_KIND_PORT_TEST; n++) {
+		assert_in_range(n, 0, ISOMER_PORT_CHAIN_MAX - 1);
+		value = port_test(rs, value, port);
+	}
+	if (ISOMER_REF_KIND(value) == ISOMER_KIND_PORT)
+		return search_tree(rs, value, port);
+	return value;
 }
 
 /* What @port leads to. */
 static uint32_t search_ports(const struct ruleset *rs, const struct isomer_index_ports *ports,
-			     const uint32_t port[4])
+			     uint32_t port)
 {
 	unsigned int place = 0;
 
 	if (ports->tree)
-		return search_tree(rs, ports->tree, false, port);
+		return search_tree(rs, ports->tree, port);
 	for (unsigned int i = 0; i < ISOMER_HEADER_SEGMENTS - 1; i++)
-		place += ports->last[i] < port[0];
+		place += ports->last[i] < port;
 	return ports->trees[place];
 }
 
-/* The verdict on @l; @ret_trees (may be NULL): trees that had to be searched. */
+/* The verdict on @l; @ret_trees (may be NULL): what had to be searched. */
 static uint32_t search(const struct ruleset *rs, const struct model_lookup *l,
 		       unsigned int *ret_trees)
 {
 	const struct isomer_index_header *header = (const void *)rs->blocks;
-	bool wide = l->domain == AF_INET6;
-	uint32_t key[4], port[4] = { ISOMER_PORT_KEY(l->protocol == IPPROTO_UDP, l->port) };
-	uint32_t trees, best = 0, word = 0;
+	uint32_t port = ISOMER_PORT_KEY(l->protocol == IPPROTO_UDP, l->port);
+	uint32_t trees = search_ports(rs, &header->ports[l->domain == AF_INET6], port), best = 0;
+	uint32_t word = ISOMER_TREES_WORD(trees);
 	unsigned int n = 0;
 
-	trees = search_ports(rs, &header->ports[wide], port);
-	for (int i = 0; i < 4; i++)
-		key[i] = (uint32_t)l->addr[4 * i] << 24 | l->addr[4 * i + 1] << 16 |
-			 l->addr[4 * i + 2] << 8 | l->addr[4 * i + 3];
-	if (trees & ISOMER_TREES_LIST)
-		word = trees & ~ISOMER_TREES_LIST;
-	for (bool last = !trees; !last; n++, word++) {
-		uint32_t tree = trees, verdict;
+	for (bool more = trees; more; n++, word++) {
+		uint32_t tree = trees & ~(uint32_t)ISOMER_TREES_MORE, value;
 
 		assert_in_range(n, 0, ISOMER_TREES_MAX - 1);
-		if (trees & ISOMER_TREES_LIST)
+		if (ISOMER_TREES_IS_LIST(trees))
 			tree = block_at(rs, word / ISOMER_BLOCK_WORDS)
 				       ->word[word % ISOMER_BLOCK_WORDS];
-		last = !(trees & ISOMER_TREES_LIST) || tree & ISOMER_TREE_LAST;
-		assert_true(last || (word + 1) % ISOMER_BLOCK_WORDS != 0);
-		verdict = search_tree(rs, tree, wide, key);
-		if (ISOMER_VERDICT_RANK(verdict) > ISOMER_VERDICT_RANK(best))
-			best = verdict;
+		more = tree & ISOMER_TREES_MORE;
+		assert_true(!more || (word + 1) % ISOMER_BLOCK_WORDS != 0);
+		value = search_address(rs, tree | ISOMER_TREES_MORE, l);
+		if (ISOMER_VERDICT_RANK(value) > ISOMER_VERDICT_RANK(best))
+			best = value;
 	}
 	if (ret_trees)
 		*ret_trees = n;
+	best = search_port(rs, best, l->port);
+	assert_in_range(ISOMER_VERDICT_RANK(best), 0, 129); /* no reference is left */
 	return best;
 }
 
@@ -309,6 +363,59 @@ static void lists_of_trees_agree_with_the_model(void **state)
 	assert_in_range(most, 8, ISOMER_TREES_MAX);
 }
 
+/* Groups of hosts that differ from one word of the address on, between others that do so from the
+ * first: what is common to a group is skipped, and small groups are told apart by tests. */
+static void groups_of_hosts_agree_with_the_model(void **state)
+{
+	CLEANUP_FREE struct isomer_binding *b = array(1500);
+	struct model_random random = model_random_make(6);
+
+	(void)state;
+	for (unsigned int word = 0; word < 4; word++)
+		for (size_t size = 1; size < 7; size++) {
+			for (size_t i = 0; i < 1500; i++) {
+				uint64_t group = i / size * 0x9e3779b97f4a7c15, hi, lo;
+				uint32_t own = model_random(&random, UINT32_MAX);
+
+				hi = word < 2 ? own : group;
+				lo = (word < 3 ? (uint64_t)own << 32 : 0) | i;
+				if (word > 0)
+					hi = (hi & UINT32_MAX) | group >> 32 << 32;
+				else
+					hi |= (uint64_t)own << 32;
+				b[i] = ipv6(hi, lo, 128, 80, 80, i);
+				if (i % 5 == 0 && word < 3)
+					b[i] = ipv6(hi, lo & ~UINT64_C(0xffff), 112, 80, 80, i);
+			}
+			check_set(b, 1500, 500, NULL);
+		}
+}
+
+/* Hosts enough for a table, in all of the space and in a small part of it. */
+static void tables_agree_with_the_model(void **state)
+{
+	CLEANUP_FREE struct isomer_binding *b = array(20000);
+	static const unsigned int spaces[] = { 32, 24, 16 };
+
+	(void)state;
+	for (size_t space = 0; space < sizeof(spaces) / sizeof(*spaces); space++)
+		for (int wide = 0; wide < 2; wide++) {
+			uint32_t mask = UINT32_MAX >> (32 - spaces[space]);
+
+			for (uint32_t i = 0; i < 20000; i++) {
+				uint32_t addr = 0x0a000000 ^ (i * 0x9e3779b1 & mask);
+
+				b[i] = wide ? ipv6(0x20010db800000000, addr, 128, 80, 80, i)
+					    : ipv4(addr, 32, 80, 80, i);
+				if (i % 3 == 0 && addr % 4 == 0)
+					b[i].prefixlen -= 2;
+			}
+			tables_read = 0;
+			check_set(b, spaces[space] == 16 ? 15000 : 20000, 100, NULL);
+			assert_int_equal(tables_read != 0, spaces[space] > 16 || wide);
+		}
+}
+
 static void narrow_range_near_the_root_beats_wide_range_near_the_leaf(void **state)
 {
 	/* With these borders [4, 7] is one inner node, and the end of [1, 5] is a node below it. */
@@ -394,6 +501,42 @@ static void index_of_host_bindings_is_lean(void **state)
 	blocks = check_set(b, ISOMER_BINDINGS_MAX, 100, NULL);
 	printf("1,000,000 IPv6 hosts: %zu blocks\n", blocks);
 	assert_in_range(blocks, 1, (64 << 20) / sizeof(struct isomer_block));
+}
+
+/* The worst that there is for tests and small trees: hosts in groups that share a word. */
+static void index_of_groups_is_lean(void **state)
+{
+	CLEANUP_FREE struct isomer_binding *b = array(20000);
+	size_t most = 0;
+
+	(void)state;
+	for (size_t size = 1; size <= 6; size++) {
+		size_t blocks;
+
+		for (size_t i = 0; i < 20000; i++)
+			b[i] = ipv6(i / size * 0x9e3779b1 << 32 | i * 0x85ebca6b % 0xffffffff,
+				    i * 0x9e3779b97f4a7c15, 128, 80, 80, i);
+		blocks = check_set(b, 20000, 100, NULL);
+		most = blocks > most ? blocks : most;
+	}
+	printf("20,000 IPv6 hosts in groups: up to %zu blocks\n", most);
+	assert_in_range(most, 1, (72 << 20) / 50 / sizeof(struct isomer_block));
+}
+
+/* What the ports of one prefix lead to is not repeated for each of many prefixes in it. */
+static void ranges_around_many_hosts_are_lean(void **state)
+{
+	CLEANUP_FREE struct isomer_binding *b = array(6000);
+	unsigned int trees;
+	size_t blocks;
+
+	(void)state;
+	for (uint32_t i = 0; i < 6000; i++)
+		b[i] = i % 2 ? ipv4(0, 0, 10 * i + 1, 10 * i + 5, i)
+			     : ipv4(i * 0x9e3779b1, 32, 10 * i + 1, 10 * i + 5, i);
+	blocks = check_set(b, 6000, 1000, &trees);
+	printf("3,000 ranges around 3,000 hosts: %zu blocks, %u trees\n", blocks, trees);
+	assert_in_range(blocks, 1, 8000);
 }
 
 static void ranges_over_one_port_are_lean(void **state)
@@ -549,11 +692,15 @@ int main(void)
 		cmocka_unit_test(random_sets_agree_with_the_model),
 		cmocka_unit_test(scattered_sets_agree_with_the_model),
 		cmocka_unit_test(lists_of_trees_agree_with_the_model),
+		cmocka_unit_test(groups_of_hosts_agree_with_the_model),
+		cmocka_unit_test(tables_agree_with_the_model),
 		cmocka_unit_test(narrow_range_near_the_root_beats_wide_range_near_the_leaf),
 		cmocka_unit_test(small_sets_need_one_tree_for_a_lookup),
 		cmocka_unit_test(neighbours_with_one_destination_are_one_segment),
 		cmocka_unit_test(trees_that_differ_between_leaves_are_not_shared),
 		cmocka_unit_test(index_of_host_bindings_is_lean),
+		cmocka_unit_test(index_of_groups_is_lean),
+		cmocka_unit_test(ranges_around_many_hosts_are_lean),
 		cmocka_unit_test(ranges_over_one_port_are_lean),
 		cmocka_unit_test(nested_prefixes_are_lean),
 		cmocka_unit_test(every_port_and_all_ports_are_lean),

@@ -99,49 +99,95 @@ enum isomer_miss {
 /*
  * The index: what the BPF program searches. `rules-<id>` is an array of blocks.
  *
- * Block 0 is the header. All others are nodes of search trees, or lists of trees. A tree cuts a
- * space of keys into segments; a segment is told by its last key, and carries a value. A node
- * holds separators in ascending order; a key belongs behind every separator that it is greater
- * than, so unused separators are all ones and nothing needs a count.
+ * Block 0 is the header. All others are nodes of search trees, tests, or lists of trees. A tree
+ * cuts the numbers of 32 bits into segments; a segment is told by its last number, and carries a
+ * value. A node holds separators in ascending order; a number belongs behind every separator that
+ * it is greater than, so unused separators are all ones and nothing needs a count.
  *
- *   narrow tree (keys of 32 bits: ports and IPv4 addresses)
- *     inner  words 0-30 separators, word 31 first child; 32 children in consecutive blocks
- *     leaf   words 0-14 separators, words 16-31 values
- *   wide tree (keys of 128 bits: IPv6 addresses, as four words, the highest first)
- *     inner  words 0-27 seven separators, word 28 first child; 8 children
- *     leaf   words 0-23 six separators, words 24-30 values
+ *   inner  words 0-30 separators, word 31 first child; 32 children in consecutive blocks
+ *   leaf   words 0-14 separators, words 16-31 values
  *
- * A tree reference says where the root is and how many levels of inner nodes stand above the
- * leaves. The ports of a family (keys: ISOMER_PORT_KEY), a few segments in the header or a tree,
- * lead to the address trees of a port: to none (0), to one tree reference, or, with
- * ISOMER_TREES_LIST, to the word at which a list of tree references begins; ISOMER_TREE_LAST ends
- * it, and a list never crosses a block's end. The longest prefix of all the trees wins; the earlier
- * tree wins a tie.
+ * A value is a verdict, of which 0 is none, or refers to what decides next:
+ *   a tree over a word of the address, word 0 is the highest and all of an IPv4 address; with the
+ *   number of levels of inner nodes that stand above its leaves;
+ *   a table over such a word: some of its bits tell which of many values;
+ *   a prefix test, which has one value for the addresses of a prefix and one for all others;
+ *   likewise a tree over ports, or up to ISOMER_PORT_CHAIN_MAX port tests one after the other.
+ * They come in this order, and any of them may be left out: a test, a table and a tree over word 0;
+ * for IPv6 the same with the words 1 to 3, and one more test; what looks at the port.
  *
- * The values of address trees are verdicts; 0 is none.
+ * The ports of a family (keys: ISOMER_PORT_KEY), a few segments in the header or a tree, lead to
+ * nothing (0), to one reference of this kind, or, with ISOMER_TREES_LIST, to the word at which a
+ * list of references begins: all but the last have ISOMER_TREES_MORE, and a list never crosses a
+ * block's end. Those of a list look at no port; the longest prefix that they find wins, the
+ * earlier one wins a tie.
  */
 #define ISOMER_BLOCK_WORDS 32
 struct isomer_block {
 	__u32 word[ISOMER_BLOCK_WORDS];
+} __attribute__((aligned(8))); /* for the tests */
+
+#define ISOMER_INNER       31 /* separators */
+#define ISOMER_FIRST_CHILD 31 /* word */
+#define ISOMER_LEAF        15 /* separators */
+#define ISOMER_VALUES      16 /* word of the first value */
+#define ISOMER_LEVELS_MAX  4  /* of inner nodes */
+
+/** Is an address in a prefix? Addresses are numbers of 128 bits, the high half and the low one; an
+ * IPv4 address is in the highest 32. */
+struct isomer_prefix_test {
+	__u64 hi, lo;
+	__u32 in, out;           /* values */
+	__u8 shift_hi, shift_lo; /* out of a half go the bits that do not count, */
+	__u8 shift_lo_again;     /* all 64 in two steps */
+	__u8 reserved[5];
+};
+#define ISOMER_PREFIX_TESTS 4 /* in a block */
+
+/** Is a port in a range? */
+struct isomer_port_test {
+	__u16 first, last;
+	__u32 in, out; /* values */
+	__u32 reserved;
+};
+#define ISOMER_PORT_TESTS     8 /* in a block */
+#define ISOMER_PORT_CHAIN_MAX 3
+
+/* What a value refers to: the highest five bits. No verdict reaches so far. */
+enum isomer_kind {
+	ISOMER_KIND_WORD = 24, /* and the next three */
+	ISOMER_KIND_TABLE = 28,
+	ISOMER_KIND_PREFIX_TEST,
+	ISOMER_KIND_PORT,
+	ISOMER_KIND_PORT_TEST,
 };
 
-#define ISOMER_NARROW_INNER       31 /* separators */
-#define ISOMER_NARROW_FIRST_CHILD 31 /* word */
-#define ISOMER_NARROW_LEAF        15 /* separators */
-#define ISOMER_NARROW_VALUES      16 /* word of the first value */
-#define ISOMER_WIDE_INNER         7
-#define ISOMER_WIDE_FIRST_CHILD   28
-#define ISOMER_WIDE_LEAF          6
-#define ISOMER_WIDE_VALUES        24
+/* @n: levels of a tree, or which test of a block. */
+#define ISOMER_REF(kind, n, block) ((__u32)(kind) << 27 | (__u32)(n) << 24 | (__u32)(block))
+#define ISOMER_REF_KIND(ref)       ((ref) >> 27)
+#define ISOMER_REF_N(ref)          ((ref) >> 24 & 0x7)
+#define ISOMER_REF_BLOCK(ref)      ((ref)&0x00ffffff)
 
-#define ISOMER_LEVELS_MAX 7  /* inner levels of a tree */
+/* A table over @word: behind its @fixed first bits, the next @bits are the number of a value, in
+ * the blocks from @block on. */
+#define ISOMER_TABLE(word, fixed, bits, block)                                                     \
+	((__u32)ISOMER_KIND_TABLE << 27 | (__u32)(word) << 25 | (__u32)(fixed) << 20 |             \
+	 ((__u32)(bits)-ISOMER_TABLE_BITS_MIN) / 2 << 18 |                                         \
+	 (__u32)(block) / ISOMER_TABLE_ALIGNMENT)
+#define ISOMER_TABLE_BITS_MIN   10
+#define ISOMER_TABLE_BITS_MAX   16 /* in steps of 2 */
+#define ISOMER_TABLE_ALIGNMENT  64 /* blocks */
+#define ISOMER_TABLE_WORD(ref)  ((ref) >> 25 & 0x3)
+#define ISOMER_TABLE_FIXED(ref) ((ref) >> 20 & 0x1f)
+#define ISOMER_TABLE_BITS(ref)  (((ref) >> 18 & 0x3) * 2 + ISOMER_TABLE_BITS_MIN)
+#define ISOMER_TABLE_BLOCK(ref) (((ref)&0x3ffff) * ISOMER_TABLE_ALIGNMENT)
+
 #define ISOMER_TREES_MAX  18 /* trees that one port may lead to */
-
-#define ISOMER_TREE_ROOT(ref)         ((ref)&0x07ffffff)
-#define ISOMER_TREE_LEVELS(ref)       ((ref) >> 27 & 0x7)
-#define ISOMER_TREE_LAST              0x40000000
-#define ISOMER_TREES_LIST             0x80000000
-#define ISOMER_TREE_REF(root, levels) ((__u32)(root) | (__u32)(levels) << 27)
+#define ISOMER_TREES_MORE 0x40000000
+#define ISOMER_TREES_LIST 0x80000000
+/* A list, as no other value begins with these bits. */
+#define ISOMER_TREES_IS_LIST(value) ((value) >> 30 == 2)
+#define ISOMER_TREES_WORD(value)    ((value)&0x1fffffff)
 
 /* TCP ports, then UDP ports. */
 #define ISOMER_PORT_KEY(is_udp, port) ((__u32)(is_udp) << 16 | (port))
@@ -180,5 +226,7 @@ _Static_assert(sizeof(struct isomer_destination_key) == 260, "layout of destinat
 _Static_assert(sizeof(struct isomer_metrics) == 32, "layout of metrics");
 _Static_assert(sizeof(struct isomer_binding) == 32, "layout of lists");
 _Static_assert(sizeof(struct isomer_block) == 128, "layout of an index");
+_Static_assert(sizeof(struct isomer_prefix_test) * ISOMER_PREFIX_TESTS == 128, "prefix tests");
+_Static_assert(sizeof(struct isomer_port_test) * ISOMER_PORT_TESTS == 128, "port tests");
 _Static_assert(sizeof(struct isomer_index_header) == sizeof(struct isomer_block), "header block");
 _Static_assert(ISOMER_DESTINATIONS_MAX <= 1 << 23, "a verdict holds every id");
