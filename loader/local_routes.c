@@ -57,7 +57,8 @@ static int add(struct local_routes *routes, const struct nlmsghdr *header)
 static int read_answer(int fd, char *answer, struct local_routes *routes)
 {
 	ssize_t n = recv(fd, answer, ANSWER_SIZE, 0);
-	int r = 0, left = (int)n;
+	uint32_t left = (uint32_t)n; /* as the lengths that NLMSG_OK() compares it with */
+	int r = 0;
 
 	if (n < 0)
 		return errno == EINTR ? 1 : -errno;
