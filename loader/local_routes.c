@@ -57,7 +57,9 @@ static int add(struct local_routes *routes, const struct nlmsghdr *header)
 static int read_answer(int fd, char *answer, struct local_routes *routes)
 {
 	ssize_t n = recv(fd, answer, ANSWER_SIZE, 0);
-	uint32_t left = (uint32_t)n; /* as the lengths that NLMSG_OK() compares it with */
+	/* Unsigned as the lengths that it is compared with; so it may not fall below 0, as it would
+	 * behind a last message without padding. */
+	uint32_t left = NLMSG_ALIGN((uint32_t)n);
 	int r = 0;
 
 	if (n < 0)
