@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Attackers of docs/security.md that no other program of tests is about. */
 #include <errno.h>
+#include <inttypes.h>
 #include <netinet/in.h>
 #include <netinet/udp.h>
 #include <setjmp.h>
@@ -15,10 +16,12 @@
 #include <cmocka.h>
 
 #include "integration/guest_process.h"
+#include "loader/caps.h"
 #include "state/cleanup.h"
 #include "support/net.h"
 #include "support/netns.h"
 #include "support/state_checker.h"
+#include "support/syscall_killer.h"
 
 #define GROUP      4242
 #define GROUP_TEXT "4242"
@@ -114,6 +117,55 @@ static void root_of_a_container_changes_nothing(void **state)
 	attack_state(ns, GUEST_NOBODY, container);
 }
 
+/* ---- what a command may do ---- */
+
+static void read_capabilities(pid_t pid, uint64_t *ret_permitted, uint64_t *ret_effective)
+{
+	char path[64], line[256];
+	FILE *f;
+
+	*ret_permitted = *ret_effective = UINT64_MAX;
+	snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
+	f = fopen(path, "re");
+	assert_non_null(f);
+	while (fgets(line, sizeof(line), f)) {
+		sscanf(line, "CapPrm: %" SCNx64, ret_permitted);
+		sscanf(line, "CapEff: %" SCNx64, ret_effective);
+	}
+	fclose(f);
+}
+
+/* What it has, of what this test has, when it makes its first call that changes or reads any state,
+ * and what it might have. */
+static void check_capabilities(uint64_t wanted, const char *const *argv)
+{
+	struct traced *t = traced_start(argv, SYSCALLS_ALL);
+	uint64_t ours, permitted, effective;
+
+	assert_true(traced_run_to(t, 1));
+	read_capabilities(getpid(), &ours, &effective);
+	read_capabilities(traced_pid(t), &permitted, &effective);
+	traced_kill(t);
+	if (permitted != (wanted & ours) || effective != permitted)
+		fail_msg("'%s' has capabilities %" PRIx64 ", not %" PRIx64, argv[1], permitted,
+			 wanted & ours);
+}
+
+#define COMMAND(...) ((const char *const[]){ loader_path(), __VA_ARGS__, NULL })
+
+static void commands_keep_the_capabilities_that_they_use(void **state)
+{
+	netns_or_skip(state);
+	check_capabilities(CAPS_CHANGE | CAPS(CAP_SYS_ADMIN) | CAPS(CAP_FOWNER), COMMAND("load"));
+	loader_ok("load", NULL);
+	check_capabilities(CAPS_CHANGE, COMMAND("bind", "foo", "tcp", "127.0.1.1", "80"));
+	check_capabilities(CAPS_CHANGE, COMMAND("load-bindings", "/dev/null"));
+	check_capabilities(CAPS_CHANGE, COMMAND("upgrade"));
+	check_capabilities(CAPS_CHANGE | CAPS_OWNERS, COMMAND("revoke", "foo"));
+	check_capabilities(CAPS_READ, COMMAND("bindings"));
+	check_capabilities(CAPS_READ | CAPS(CAP_NET_BIND_SERVICE), COMMAND("metrics", "--once"));
+}
+
 /* ---- from the wire ---- */
 
 /* A datagram with source port 0, which no socket of the kernel can send. */
@@ -184,6 +236,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		netns_test(a_member_of_the_group_changes_nothing),
 		netns_test(root_of_a_container_changes_nothing),
+		netns_test(commands_keep_the_capabilities_that_they_use),
 		netns_test(a_packet_from_port_0_is_the_labels_like_any_other),
 		netns_test(a_packet_from_port_0_of_ipv6_is_too),
 	};

@@ -283,6 +283,44 @@ static void wait_for_worker(const struct process *registrar, bool (*is)(const st
 	assert_true(found);
 }
 
+/* Of @registrar the one that waits for a connection. */
+static pid_t find_worker(const struct process *registrar)
+{
+	pid_t found = 0;
+
+	for (int ms = 0; found == 0 && ms < NET_TIMEOUT_MS; ms += 10) {
+		DIR *processes = opendir("/proc");
+		struct dirent *entry;
+
+		assert_non_null(processes);
+		while ((entry = readdir(processes)))
+			if (read_worker(entry->d_name).parent == process_pid(registrar))
+				found = (pid_t)strtol(entry->d_name, NULL, 10);
+		closedir(processes);
+		poll(NULL, 0, found == 0 ? 10 : 0);
+	}
+	assert_int_not_equal(found, 0);
+	return found;
+}
+
+/* Nobody is to be answered on behalf of a registrar that is no more. */
+static void no_worker_outlives_its_registrar(void **state)
+{
+	struct process *registrar;
+	bool gone = false;
+	pid_t worker;
+
+	(void)registrar_dispatcher(state);
+	registrar = registrar_start();
+	worker = find_worker(registrar);
+	process_stop(registrar, SIGKILL);
+	for (int ms = 0; !gone && ms < NET_TIMEOUT_MS; ms += 10) {
+		gone = kill(worker, 0) < 0 && errno == ESRCH;
+		poll(NULL, 0, gone ? 0 : 10);
+	}
+	assert_true(gone);
+}
+
 /* Asks for @fd, which is locked, to be registered. The connection is the caller's. */
 static int ask_for_locked(int fd)
 {
@@ -391,6 +429,7 @@ int main(void)
 		netns_test(a_client_may_go_at_any_time),
 		netns_test(a_flood_of_one_user_does_not_keep_another_waiting),
 		netns_test(a_socket_kept_locked_keeps_nobody_else_waiting),
+		netns_test(no_worker_outlives_its_registrar),
 		netns_test(who_takes_too_long_is_given_up),
 		netns_test(slots_that_are_replaced_meanwhile_are_not_used),
 		netns_test(without_a_grant_nobody_waits_for_a_locked_socket),

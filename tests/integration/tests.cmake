@@ -100,7 +100,7 @@ isomer_add_test(test_answers integration
   isomer_test_guests isomer_test_operator isomer_test_cgroup isomer_test_crowd)
 set_tests_properties(test_answers PROPERTIES LABELS "integration;state"
   REQUIRED_FILES "${guests}/echo;${guests}/udp_errand")
-isomer_add_test(test_attacks integration isomer_test_guests)
+isomer_add_test(test_attacks integration isomer_test_guests isomer_test_killer)
 isomer_add_test(test_strays integration isomer_test_guests isomer_test_operator)
 isomer_add_test(test_scale integration isomer_loader_core)
 isomer_add_test(test_isolation integration)
