@@ -2,6 +2,7 @@
 #include "loader/attach.h"
 
 #include <errno.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -46,6 +47,7 @@ static int create_labels(struct change *c, const struct attach_rules *rules)
 struct adoption {
 	const struct netns *netns;
 	struct attachment *attachment;
+	bool attached;
 	unsigned adopted;
 	pid_t refused; /* one whose sockets may not be looked at */
 };
@@ -57,6 +59,9 @@ static int adopt_socket(int fd, void *arg)
 	int r;
 
 	if (isomer_socket_inspect(fd, &s) < 0)
+		return 0;
+	/* Its answers would leave from elsewhere until then. */
+	if (s.protocol == IPPROTO_UDP && !a->attached)
 		return 0;
 	r = netns_check_socket(a->netns, fd);
 	if (r < 0)
@@ -159,6 +164,7 @@ int attach_cgroup(const struct context *ctx, const struct cgroup *cg,
 		status = adopt(cg, &adoption);
 	if (status == 0)
 		status = commit(ctx, attachment, cg);
+	adoption.attached = true;
 	if (status == 0)
 		status = adopt(cg, &adoption);
 	if (status) {

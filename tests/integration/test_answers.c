@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* UDP under attach: answers leave from the address that the client wrote to. */
 #include <arpa/inet.h>
+#include <errno.h>
+#include <limits.h>
 #include <netinet/in.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -21,6 +23,7 @@
 #include "support/netns.h"
 #include "support/process.h"
 #include "support/state_checker.h"
+#include "support/syscall_killer.h"
 
 #define PORT 4321 /* bound to "foo", for 127.0.0.0/8 */
 
@@ -248,6 +251,57 @@ static void it_lives_through_an_upgrade(void **state)
 	over(state, &cg, p);
 }
 
+/* By a client that takes an answer from there alone; else it has to be refused. */
+static bool is_answered(const char *ip)
+{
+	char text[8];
+	int n = udp_exchange(ip, PORT, "?", text, sizeof(text));
+
+	if (n != -ECONNREFUSED)
+		assert_int_equal(n, 1);
+	return n == 1;
+}
+
+/* Returns false when it makes fewer calls than that. */
+static bool kill_attach_at(const char *cgroup, unsigned int n)
+{
+	struct traced *t = traced_start(
+		(const char *const[]){ loader_path(), "attach", "-l", "foo", cgroup, NULL },
+		SYSCALLS_CHANGING);
+	CLEANUP(command_done) struct command_result r = { 0 };
+
+	if (traced_run_to(t, n)) {
+		traced_kill(t);
+		return true;
+	}
+	r = traced_finish(t);
+	assert_int_equal(r.status, 0);
+	return false;
+}
+
+static void killed_it_lets_nothing_leave_from_elsewhere(void **state)
+{
+	struct own_cgroup cg;
+	struct process *p;
+	unsigned int n = 1;
+
+	dispatcher(state);
+	own_cgroup_make(&cg);
+	p = own_cgroup_start(&cg, guest_path("echo"), "0.0.0.0", "4321", NULL);
+	assert_false(is_answered("127.0.0.9"));
+	for (; kill_attach_at(cg.path, n); n++) {
+		(void)is_answered("127.0.0.9");
+		loader_ok("attach", "-l", "foo", cg.path, NULL);
+		assert_true(is_answered("127.0.0.9"));
+		loader_ok("detach", cg.path, NULL);
+		loader_ok("unregister", "foo", "ipv4", "udp", NULL);
+		assert_false(is_answered("127.0.0.9"));
+	}
+	printf("%u calls\n", n - 1);
+	assert_in_range(n, 10, UINT_MAX);
+	over(state, &cg, p);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -262,6 +316,7 @@ int main(void)
 		netns_test(sockets_that_attach_did_not_register_are_left_alone),
 		netns_test(other_cgroups_are_left_alone),
 		netns_test(it_lives_through_an_upgrade),
+		netns_test(killed_it_lets_nothing_leave_from_elsewhere),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -97,7 +97,7 @@ isomer_add_test(test_attach integration isomer_test_guests isomer_test_operator 
 set_tests_properties(test_attach PROPERTIES LABELS "integration;state"
   REQUIRED_FILES "${guests}/server;${guests}/static;${guests}/uring")
 isomer_add_test(test_answers integration
-  isomer_test_guests isomer_test_operator isomer_test_cgroup isomer_test_crowd)
+  isomer_test_guests isomer_test_operator isomer_test_cgroup isomer_test_crowd isomer_test_killer)
 set_tests_properties(test_answers PROPERTIES LABELS "integration;state"
   REQUIRED_FILES "${guests}/echo;${guests}/udp_errand")
 isomer_add_test(test_attacks integration isomer_test_guests isomer_test_killer)
