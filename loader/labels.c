@@ -126,10 +126,12 @@ static int forget(const struct dispatcher *d, struct destinations *set, const ch
 
 	set->n = kept;
 	for (size_t i = 0; i < n; i++) {
+		progress_count("removing labels", i, n);
 		r = label_unstage(d, labels[i]);
 		if (r < 0)
 			failed = r;
 	}
+	progress_clear();
 	return failed;
 }
 

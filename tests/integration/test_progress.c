@@ -40,22 +40,40 @@ static void a_long_file_tells_how_far_it_is_read(void **state)
 	operator_said(&r, 0, NULL);
 }
 
-/* More of them than any machine makes in a second. */
-#define MANY_LABELS                                                                                   \
-	"exec \"$0\" load-bindings - < <(echo '{\"bindings\": ['; seq 60000 | sed "                   \
+#define MANY_LABELS(number)                                                                           \
+	"exec \"$0\" load-bindings - < <(echo '{\"bindings\": ['; seq " number " | sed "              \
 	"'s/.*/{\"label\": \"&\", \"prefix\": \"127.0.0.1\", \"protocol\": \"tcp\", \"port\": &},/; " \
 	"$s/,$/]}/')"
 
+/* More of them than any machine makes in a second. */
 static void many_labels_tell_how_many_are_made(void **state)
 {
 	struct command_result r;
 
 	(void)netns_or_skip(state);
 	loader_ok("load", "--max-destinations", "240000", NULL);
-	r = operator_in_terminal("xterm", " of 60000", "SIGTERM", "bash", "-c", MANY_LABELS,
-				 loader_path(), NULL);
+	r = operator_in_terminal("xterm", " of 60000", "SIGTERM", "bash", "-c",
+				 MANY_LABELS("60000"), loader_path(), NULL);
 	begins_with(&r, "shown ended with -15\n");
 	assert_non_null(strstr(r.out, "\rmaking labels: "));
+	operator_said(&r, 0, NULL);
+}
+
+static void many_labels_tell_how_many_are_removed(void **state)
+{
+	struct command_result r;
+
+	(void)netns_or_skip(state);
+	loader_ok("load", "--max-destinations", "40000", NULL);
+	r = command_run(&(struct process_options){
+		.argv = (const char *const[]){ "bash", "-c", MANY_LABELS("10000") " >/dev/null",
+					       loader_path(), NULL } });
+	operator_said(&r, 0, NULL);
+	r = operator_in_terminal("xterm", " of 10000", "", "bash", "-c",
+				 "echo '{\"bindings\": []}' | \"$0\" load-bindings - >/dev/null",
+				 loader_path(), NULL);
+	begins_with(&r, "shown ended with 0\n");
+	assert_non_null(strstr(r.out, "\rremoving labels: "));
 	operator_said(&r, 0, NULL);
 }
 
@@ -123,6 +141,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		netns_test(a_long_file_tells_how_far_it_is_read),
 		netns_test(many_labels_tell_how_many_are_made),
+		netns_test(many_labels_tell_how_many_are_removed),
 		netns_test(who_waits_is_told_for_whom_and_the_line_goes),
 		netns_test(what_is_quick_shows_nothing),
 		netns_test(without_a_terminal_there_is_only_the_message),
