@@ -8,6 +8,7 @@
 #include "preload/real.h"
 #include "preload/register.h"
 #include "preload/start.h"
+#include "preload/udp_kept.h"
 
 #define EXPORT __attribute__((visibility("default")))
 
@@ -43,6 +44,9 @@ EXPORT int bind(int fd, const struct sockaddr *addr, socklen_t len)
 	const struct config *config = start_config();
 	int saved = errno, r, ret;
 
+	/* They would be in the way of the program's own. */
+	if (udp_kept_any())
+		udp_kept_close(0);
 	if (config) {
 		r = register_before_bind(config, fd, addr, len);
 		errno = r < 0 ? -r : saved;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Calls that make a socket, or another descriptor of one: servers move theirs to a number of their
- * choice. See hooks_receive.c.
+ * choice; and the one that closes it. See hooks_receive.c.
  */
 #include <fcntl.h>
 #include <stdarg.h>
@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "preload/real.h"
+#include "preload/udp_kept.h"
 #include "preload/udp_marks.h"
 
 #define EXPORT __attribute__((visibility("default")))
@@ -19,6 +20,15 @@ EXPORT int socket(int domain, int type, int protocol)
 
 	udp_mark_made();
 	return ret;
+}
+
+EXPORT int close(int fd)
+{
+	struct udp_mark mark;
+
+	if (udp_kept_any() && udp_mark_look(fd, &mark))
+		udp_kept_close(mark.cookie);
+	return real_close(fd);
 }
 
 EXPORT int dup(int fd)

@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 
 #include "preload/real.h"
+#include "preload/udp_kept.h"
 #include "preload/udp_options.h"
 #include "preload/udp_receive.h"
 
@@ -29,6 +30,9 @@ EXPORT int setsockopt(int fd, int level, int option, const void *value, socklen_
 {
 	struct udp_mark mark;
 
+	/* They were opened with what the server's had. */
+	if (udp_kept_any() && udp_mark_look(fd, &mark))
+		udp_kept_close(mark.cookie);
 	if (concerns(fd, level, &mark))
 		return udp_option_set(&mark, fd, level, option, value, len);
 	return real_setsockopt(fd, level, option, value, len);

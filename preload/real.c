@@ -79,6 +79,7 @@ int real_listen(int fd, int backlog)
 	CALL(write)                                                                                \
 	CALL(writev)                                                                               \
 	CALL(socket)                                                                               \
+	CALL(close)                                                                                \
 	CALL(dup)                                                                                  \
 	CALL(dup2)                                                                                 \
 	CALL(dup3)                                                                                 \
@@ -181,6 +182,11 @@ ssize_t real_writev(int fd, const struct iovec *iov, int n)
 int real_socket(int domain, int type, int protocol)
 {
 	return CALL_NEXT(socket, domain, type, protocol);
+}
+
+int real_close(int fd)
+{
+	return CALL_NEXT(close, fd);
 }
 
 int real_dup(int fd)

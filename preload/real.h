@@ -31,6 +31,7 @@ ssize_t real_write(int fd, const void *buf, size_t n);
 ssize_t real_writev(int fd, const struct iovec *iov, int n);
 
 int real_socket(int domain, int type, int protocol);
+int real_close(int fd);
 int real_dup(int fd);
 int real_dup2(int fd, int copy);
 int real_dup3(int fd, int copy, int flags);

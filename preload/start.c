@@ -13,6 +13,7 @@
 #include "preload/inherited.h"
 #include "preload/real.h"
 #include "preload/register.h"
+#include "preload/udp_kept.h"
 
 #define DONE      UINT64_MAX
 #define WAITS_MAX 1000 /* of a millisecond */
@@ -188,7 +189,8 @@ __attribute__((constructor)) static void construct(void)
 {
 	int saved = errno;
 
-	start_config();
+	if (start_config())
+		udp_kept_start();
 	/* Here and not when a hook came first: the environment is still nobody else's. */
 	if (atomic_load_explicit(&starter, memory_order_acquire) == DONE && !config.inherit)
 		leave_environment();

@@ -8,6 +8,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "preload/udp_kept.h"
+
 /* Of one descriptor. Written before the cookie, which is 0 meanwhile. */
 struct udp_mark_slot {
 	_Atomic uint64_t cookie;
@@ -16,6 +18,7 @@ struct udp_mark_slot {
 	_Atomic uint16_t port;
 	_Atomic uint8_t ipv6;
 	_Atomic uint8_t wishes;
+	_Atomic uint32_t forks;
 	_Atomic uint64_t verified; /* by whom, and when; 0 once that was made use of */
 } __attribute__((aligned(64)));
 _Static_assert(sizeof(struct udp_mark_slot) == 64, "cache line of a mark");
@@ -23,6 +26,7 @@ _Static_assert(sizeof(struct udp_mark_slot) == 64, "cache line of a mark");
 _Atomic(struct udp_mark_slot *) udp_marks;
 
 _Atomic uint64_t udp_marks_made;
+_Atomic uint32_t udp_marks_forks;
 
 static int map_marks(struct udp_mark_slot **ret)
 {
@@ -62,26 +66,31 @@ int udp_mark_set(int fd, const struct udp_mark *mark)
 	atomic_store(&slots[fd].port, mark->bound.port);
 	atomic_store(&slots[fd].ipv6, mark->ipv6);
 	atomic_store(&slots[fd].wishes, (uint8_t)mark->wishes);
+	atomic_store(&slots[fd].forks, mark->forks);
 	atomic_store(&slots[fd].cookie, mark->cookie);
 	return 0;
 }
 
+/* Not by libc's function: it is hooked. */
+int udp_mark_cookie(int fd, uint64_t *ret)
+{
+	socklen_t len = sizeof(*ret);
+	int saved = errno, r = 0;
+
+	if (syscall(SYS_getsockopt, fd, SOL_SOCKET, SO_COOKIE, ret, &len) < 0)
+		r = -errno;
+	errno = saved;
+	return r;
+}
+
 /* Also when the kernel does not say, as a filter may have it: no answer leaves from elsewhere for
- * that, and under another socket's descriptor there is nothing to be found. Not by libc's function:
- * it is hooked. */
+ * that, and under another socket's descriptor there is nothing to be found. */
 static bool has_cookie(int fd, uint64_t expected)
 {
-	uint64_t cookie = 0;
-	socklen_t len = sizeof(cookie);
-	int saved = errno;
-	bool ret = true;
+	uint64_t cookie;
+	int r = udp_mark_cookie(fd, &cookie);
 
-	if (syscall(SYS_getsockopt, fd, SOL_SOCKET, SO_COOKIE, &cookie, &len) == 0)
-		ret = cookie == expected;
-	else if (errno == EBADF || errno == ENOTSOCK)
-		ret = false;
-	errno = saved;
-	return ret;
+	return r == 0 ? cookie == expected : r != -EBADF && r != -ENOTSOCK;
 }
 
 /* This thread, by an address of 47 bits and a multiple of 16, and how many descriptors have been
@@ -100,6 +109,7 @@ static void read_slot(struct udp_mark_slot *slot, struct udp_mark *ret)
 	ret->bound.port = atomic_load_explicit(&slot->port, memory_order_relaxed);
 	ret->ipv6 = atomic_load_explicit(&slot->ipv6, memory_order_relaxed);
 	ret->wishes = atomic_load_explicit(&slot->wishes, memory_order_relaxed);
+	ret->forks = atomic_load_explicit(&slot->forks, memory_order_relaxed);
 }
 
 bool udp_mark_verify(struct udp_mark_slot *slots, int fd, struct udp_mark *ret)
@@ -107,6 +117,8 @@ bool udp_mark_verify(struct udp_mark_slot *slots, int fd, struct udp_mark *ret)
 	struct udp_mark_slot *slot;
 	uint64_t myself;
 
+	if (udp_kept_any())
+		udp_kept_tidy();
 	if (fd < 0 || fd >= UDP_MARKS_MAX)
 		return false;
 	slot = &slots[fd];

@@ -24,6 +24,7 @@ struct udp_mark {
 	uint64_t cookie;
 	struct udp_address bound;
 	bool ipv6;       /* of AF_INET6 */
+	uint32_t forks;  /* udp_marks_forks at that time */
 	unsigned wishes; /* enum udp_wish */
 };
 
@@ -32,6 +33,12 @@ extern _Atomic(struct udp_mark_slot *) udp_marks;
 
 /** Counts the descriptors that were made, each of which may have the number of one with a mark. */
 extern _Atomic uint64_t udp_marks_made;
+
+/** Counts the fork() calls of this process and those that it descends from. */
+extern _Atomic uint32_t udp_marks_forks;
+
+/** What SO_COOKIE says. Returns 0 or -errno; errno survives. */
+int udp_mark_cookie(int fd, uint64_t *ret);
 
 /** Marks @fd. Returns 0 or -errno. */
 int udp_mark_set(int fd, const struct udp_mark *mark);

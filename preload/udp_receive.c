@@ -10,6 +10,7 @@
 #include "preload/memory.h"
 #include "preload/real.h"
 #include "preload/udp_control.h"
+#include "preload/udp_kept.h"
 #include "preload/udp_peers.h"
 
 #define BATCH 16 /* what a stack of 16 KiB has room for */
@@ -125,6 +126,7 @@ ssize_t udp_receive(const struct udp_mark *mark, int fd, struct msghdr *m, int f
 		prepare(&in, mark, m, control, sizeof(control));
 		n = real_recvmsg(fd, &in.header, give_room(&in, flags));
 	}
+	udp_kept_review(mark, fd);
 	return n < 0 ? n : (ssize_t)finish(&in, mark, m, flags, (size_t)n);
 }
 
@@ -204,7 +206,11 @@ static int receive_batch(const struct udp_mark *mark, int fd, struct mmsghdr *v,
 			with = give_room(&in[i], flags);
 		headers[i].msg_hdr = in[i].header;
 	}
+	/* It may wait for some of them. */
+	if (n > 1 && udp_kept_any() && !(flags & (MSG_DONTWAIT | MSG_WAITFORONE)))
+		udp_kept_close(mark->cookie);
 	ret = real_recvmmsg(fd, headers, n, with, timeout);
+	udp_kept_review(mark, fd);
 	for (int i = 0; i < ret; i++) {
 		in[i].header = headers[i].msg_hdr;
 		v[i].msg_len =

@@ -11,6 +11,7 @@
 #include "preload/real.h"
 #include "preload/register.h"
 #include "preload/start.h"
+#include "preload/udp_kept.h"
 #include "state/cleanup.h"
 
 #ifndef IPV6_FREEBIND
@@ -139,18 +140,37 @@ static int refuse(int error)
 	return -1;
 }
 
+/* Returns 0 or -errno, which has been said. */
+static int open_reply(const struct udp_mark *mark, int fd, const struct udp_address *local,
+		      bool *ret_ipv6, int *ret_reply)
+{
+	struct sockaddr_storage bound;
+	int r = open_own(fd, local, mark->ipv6, ret_reply);
+
+	*ret_ipv6 = mark->ipv6;
+	if (r < 0) {
+		address_for(local, mark->ipv6, &bound);
+		r = register_reply_socket(start_config(), fd, (struct sockaddr *)&bound, r,
+					  ret_reply);
+		*ret_ipv6 = mark->ipv6 && !udp_address_is_ipv4(local);
+	}
+	if (r == 0)
+		carry_options(fd, *ret_reply, *ret_ipv6);
+	return r;
+}
+
 ssize_t udp_reply_send(const struct udp_mark *mark, int fd, const struct udp_address *local,
-		       const struct msghdr *m, int flags)
+		       const struct msghdr *m, int flags, bool more)
 {
 	GUARD();
 	struct msghdr k = *m;
-	struct sockaddr_storage name, bound;
+	struct sockaddr_storage name;
 	struct udp_address peer;
 	CLEANUP_FD int reply = -1;
 	socklen_t len = sizeof(name);
-	bool ipv6 = mark->ipv6;
-	int saved = errno, r;
+	int saved = errno, r = 0;
 	ssize_t ret;
+	bool ipv6;
 
 	if (!m->msg_name || m->msg_namelen == 0) { /* connected */
 		if (getpeername(fd, (struct sockaddr *)&name, &len) < 0)
@@ -158,12 +178,9 @@ ssize_t udp_reply_send(const struct udp_mark *mark, int fd, const struct udp_add
 		k.msg_name = &name;
 		k.msg_namelen = len;
 	}
-	r = open_own(fd, local, mark->ipv6, &reply);
-	if (r < 0) {
-		address_for(local, mark->ipv6, &bound);
-		r = register_reply_socket(start_config(), fd, (struct sockaddr *)&bound, r, &reply);
-		ipv6 = mark->ipv6 && !udp_address_is_ipv4(local);
-	}
+	reply = udp_kept_take(mark->cookie, local, &ipv6);
+	if (reply < 0)
+		r = open_reply(mark, fd, local, &ipv6, &reply);
 	if (r < 0)
 		return refuse(r);
 	if (mark->ipv6 && !ipv6) {
@@ -171,10 +188,10 @@ ssize_t udp_reply_send(const struct udp_mark *mark, int fd, const struct udp_add
 			return refuse(-EOPNOTSUPP);
 		translate(&k, &peer, &name);
 	}
-	carry_options(fd, reply, ipv6);
 	if (fcntl(fd, F_GETFL) & O_NONBLOCK)
 		flags |= MSG_DONTWAIT;
 	errno = saved;
 	ret = real_sendmsg(reply, &k, flags);
+	udp_kept_give(mark, fd, local, ipv6, TAKE_FD(reply), more);
 	return ret;
 }

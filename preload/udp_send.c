@@ -11,6 +11,7 @@
 #include "preload/memory.h"
 #include "preload/real.h"
 #include "preload/udp_control.h"
+#include "preload/udp_kept.h"
 #include "preload/udp_peers.h"
 #include "preload/udp_reply.h"
 #include "state/cleanup.h"
@@ -157,16 +158,25 @@ ssize_t udp_send_from(const struct udp_mark *mark, int fd, const struct udp_addr
 {
 	if (local->port == mark->bound.port)
 		return send_same_port(fd, local, m, flags);
-	return udp_reply_send(mark, fd, local, m, flags);
+	return udp_reply_send(mark, fd, local, m, flags, false);
 }
 
-ssize_t udp_send(const struct udp_mark *mark, int fd, const struct msghdr *m, int flags)
+/* @more: follow in this call. */
+static ssize_t send_one(const struct udp_mark *mark, int fd, const struct msghdr *m, int flags,
+			bool more)
 {
 	struct udp_address local;
 
 	if (memory_is_nowhere(m) || !answers(mark, fd, m, &local))
 		return real_sendmsg(fd, m, flags);
-	return udp_send_from(mark, fd, &local, m, flags);
+	if (local.port == mark->bound.port)
+		return send_same_port(fd, &local, m, flags);
+	return udp_reply_send(mark, fd, &local, m, flags, more);
+}
+
+ssize_t udp_send(const struct udp_mark *mark, int fd, const struct msghdr *m, int flags)
+{
+	return send_one(mark, fd, m, flags, false);
 }
 
 /* ---- sendmmsg() ---- */
@@ -203,9 +213,9 @@ static int send_batch(const struct udp_mark *mark, int fd, struct mmsghdr *v, un
 	return ret < 0 && is_bad_source(errno) ? 0 : ret; /* a broadcast? */
 }
 
-static int send_single(const struct udp_mark *mark, int fd, struct mmsghdr *m, int flags)
+static int send_single(const struct udp_mark *mark, int fd, struct mmsghdr *m, int flags, bool more)
 {
-	ssize_t sent = udp_send(mark, fd, &m->msg_hdr, flags);
+	ssize_t sent = send_one(mark, fd, &m->msg_hdr, flags, more);
 
 	if (sent < 0)
 		return -1;
@@ -226,11 +236,12 @@ int udp_send_many(const struct udp_mark *mark, int fd, struct mmsghdr *v, unsign
 		int ret = send_batch(mark, fd, v + done, n - done, flags);
 
 		if (ret == 0)
-			ret = send_single(mark, fd, v + done, flags);
+			ret = send_single(mark, fd, v + done, flags, done + 1 < n);
 		if (ret < 0)
 			break;
 		done += (unsigned)ret;
 	}
+	udp_kept_review(mark, fd);
 	if (done == 0)
 		return -1;
 	errno = saved;

@@ -54,6 +54,7 @@ int udp_watch(int fd, const struct isomer_socket *s)
 	mark = (struct udp_mark){
 		.cookie = s->cookie,
 		.ipv6 = s->local.ss_family == AF_INET6,
+		.forks = udp_marks_forks,
 	};
 	if (!udp_address_of(&s->local, sizeof(s->local), &mark.bound))
 		return -EAFNOSUPPORT;

@@ -4,7 +4,7 @@
 set(guests ${CMAKE_CURRENT_BINARY_DIR}/guests)
 foreach(guest attacker carries_on cases daemon early echo filtered forks inherits named server
     small_stack threads udp_cancelled udp_carries_on udp_cases udp_control udp_echo udp_elsewhere
-    udp_errand udp_fortified udp_inherited udp_stack udp_transfer udp_workers uring wild)
+    udp_errand udp_fortified udp_inherited udp_stack udp_steps udp_transfer udp_workers uring wild)
   add_executable(guest_${guest} ${CMAKE_CURRENT_LIST_DIR}/guests/${guest}.c)
   list(APPEND guest_targets guest_${guest})
 endforeach()
@@ -164,6 +164,7 @@ target_link_libraries(isomer_test_crowd PUBLIC isomer_test_guests PRIVATE isomer
 add_library(isomer_test_udp STATIC ${CMAKE_CURRENT_LIST_DIR}/udp_asked.c)
 target_link_libraries(isomer_test_udp
   PUBLIC isomer_test_crowd isomer_test_servers isomer_test_guests isomer_test_registrar PRIVATE isomer_flags)
+isomer_add_test(test_udp_kept integration isomer_test_udp)
 isomer_add_test(test_udp_ways integration isomer_test_udp)
 isomer_add_test(test_udp_forgotten integration isomer_test_udp)
 isomer_add_test(test_udp_links integration isomer_test_udp)

@@ -5,7 +5,7 @@
 # What libisomer_preload.so shows to other programs, and what it needs from them: a name too many
 # would shadow one of theirs, a library too many would be loaded into all of them.
 
-set(expected_exports __read_chk __recv_chk __recvfrom_chk bind dup dup2 dup3 fcntl fcntl64 getsockopt ioctl listen read readv recv
+set(expected_exports __read_chk __recv_chk __recvfrom_chk bind close dup dup2 dup3 fcntl fcntl64 getsockopt ioctl listen read readv recv
   recvfrom recvmmsg recvmsg send sendmmsg sendmsg sendto setsockopt socket write writev)
 set(expected_needed libc.so.6)
 
