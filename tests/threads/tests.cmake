@@ -8,7 +8,7 @@ foreach(source hooks hooks_descriptors hooks_options hooks_receive hooks_send re
 endforeach()
 add_dependencies(test_threads isomer-loader)
 set_tests_properties(test_threads PROPERTIES
-  ENVIRONMENT "ISOMER_RULES=one=tcp:*:1001$<SEMICOLON>many=*:*:2000-2999$<SEMICOLON>none=tcp:*:3000-3999")
+  ENVIRONMENT "ISOMER_RULES=one=tcp:*:1001\\$<SEMICOLON>many=*:*:2000-2999\\$<SEMICOLON>none=tcp:*:3000-3999")
 set_tests_properties(test_places test_report test_config test_udp_peers PROPERTIES LABELS "unit;threads")
 add_custom_target(tsan)
 add_dependencies(tsan test_threads test_places test_report test_config test_udp_peers)
