@@ -11,11 +11,11 @@
 #
 # ISOMER_VM_SECONDS  how long a machine may take (default: 1800)
 #
-# Which programs: those of ctest with a label of vm_labels below that were built; no list is kept
-# by hand, and scripts that look at the build need no other kernel. Prints what they print between
-# "@@begin NAME" and "@@end NAME SECONDS STATUS", and for each kernel a line "vm-VERSION: N
-# passed, N failed". The processor is emulated, which works everywhere: nested in
-# another virtual machine, one with the help of the real processor may hang.
+# Which programs: those of ctest with a label of vm_labels below that were built, but for those with
+# the label "long" too; no list is kept by hand, and scripts that look at the build need no other
+# kernel. Prints what they print between "@@begin NAME" and "@@end NAME SECONDS STATUS", and for each
+# kernel a line "vm-VERSION: N passed, N failed". The processor is emulated, which works everywhere:
+# nested in another virtual machine, one with the help of the real processor may hang.
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -47,7 +47,8 @@ import json, shlex, sys
 labels = set(sys.argv[1].split())
 for test in json.load(sys.stdin)["tests"]:
     properties = {p["name"]: p["value"] for p in test["properties"]}
-    if not labels & set(properties.get("LABELS", [])):
+    has = set(properties.get("LABELS", []))
+    if not labels & has or "long" in has:
         continue
     if not test["command"][0].startswith(sys.argv[2] + "/"):
         continue
