@@ -51,3 +51,10 @@ if(NOT ISOMER_SANITIZE) # a server that knows no sanitizer
   set_tests_properties(pods_of_the_manifests_serve
     PROPERTIES LABELS integration SKIP_RETURN_CODE 77 TIMEOUT 120)
 endif()
+
+# Of the dashboard, for the docs: takes root, gnuplot, and Prometheus as tests/servers.sh unpacks it.
+add_custom_target(dashboard-picture
+  COMMAND Python3::Interpreter ${CMAKE_CURRENT_LIST_DIR}/panels.py $<TARGET_FILE:isomer-loader>
+          $<TARGET_FILE:isomer_preload> ${PROJECT_SOURCE_DIR}/example/grafana/isomer.json
+          ${PROJECT_SOURCE_DIR}/docs/dashboard.svg
+  USES_TERMINAL)
