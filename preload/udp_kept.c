@@ -219,8 +219,12 @@ void udp_kept_review(const struct udp_mark *mark, int fd)
 
 void udp_kept_tidy(void)
 {
-	if (now_ms() - last_used > IDLE_MS)
-		udp_kept_close(0);
+	uint64_t now = now_ms();
+
+	if (now - last_used <= IDLE_MS)
+		return;
+	last_used = now; /* close() comes here again, once for each */
+	udp_kept_close(0);
 }
 
 static void in_parent(void)
