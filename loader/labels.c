@@ -367,7 +367,6 @@ static int find_unneeded(const struct dispatcher *d, const struct destinations *
 		if (r == 0 && !(gone[n++] = strdup(set->entries[i].key.label)))
 			r = -ENOMEM;
 	}
-	progress_clear();
 	*ret_n = n;
 	return r < 0 ? r : 0;
 }
@@ -391,7 +390,10 @@ int labels_collect(const struct dispatcher *d, struct destinations *set,
 			bound[bindings->entries[b].destination] = true;
 
 	r = find_unneeded(d, set, bound, gone, &n);
-	return r < 0 || n == 0 ? r : labels_drop(d, set, (const char *const *)gone, n);
+	if (r == 0 && n > 0)
+		r = labels_drop(d, set, (const char *const *)gone, n);
+	progress_clear();
+	return r;
 }
 
 /* ---- repair ---- */

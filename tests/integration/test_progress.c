@@ -64,12 +64,12 @@ static void many_labels_tell_how_many_are_removed(void **state)
 	struct command_result r;
 
 	(void)netns_or_skip(state);
-	loader_ok("load", "--max-destinations", "40000", NULL);
+	loader_ok("load", "--max-destinations", "48000", NULL);
 	r = command_run(&(struct process_options){
-		.argv = (const char *const[]){ "bash", "-c", MANY_LABELS("10000") " >/dev/null",
+		.argv = (const char *const[]){ "bash", "-c", MANY_LABELS("12000") " >/dev/null",
 					       loader_path(), NULL } });
 	operator_said(&r, 0, NULL);
-	r = operator_in_terminal("xterm", " of 10000", "", "bash", "-c",
+	r = operator_in_terminal("xterm", " of 12000", "", "bash", "-c",
 				 "echo '{\"bindings\": []}' | \"$0\" load-bindings - >/dev/null",
 				 loader_path(), NULL);
 	begins_with(&r, "shown ended with 0\n");
