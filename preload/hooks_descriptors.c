@@ -25,10 +25,13 @@ EXPORT int socket(int domain, int type, int protocol)
 EXPORT int close(int fd)
 {
 	struct udp_mark mark;
+	int ret;
 
 	if (udp_kept_any() && udp_mark_look(fd, &mark))
 		udp_kept_close(mark.cookie);
-	return real_close(fd);
+	ret = real_close(fd);
+	udp_mark_closed(fd);
+	return ret;
 }
 
 EXPORT int dup(int fd)

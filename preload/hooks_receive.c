@@ -24,7 +24,7 @@ EXPORT ssize_t recv(int fd, void *buf, size_t n, int flags)
 {
 	struct udp_mark mark;
 
-	if (udp_mark_look(fd, &mark))
+	if (udp_mark_look_likely(fd, &mark))
 		return udp_receive_from(&mark, fd, buf, n, flags, NULL, NULL);
 	return real_recv(fd, buf, n, flags);
 }
@@ -34,7 +34,7 @@ EXPORT ssize_t recvfrom(int fd, void *buf, size_t n, int flags, struct sockaddr 
 {
 	struct udp_mark mark;
 
-	if (udp_mark_look(fd, &mark))
+	if (udp_mark_look_likely(fd, &mark))
 		return udp_receive_from(&mark, fd, buf, n, flags, addr, len);
 	return real_recvfrom(fd, buf, n, flags, addr, len);
 }
@@ -43,7 +43,7 @@ EXPORT ssize_t recvmsg(int fd, struct msghdr *m, int flags)
 {
 	struct udp_mark mark;
 
-	if (udp_mark_look(fd, &mark))
+	if (udp_mark_look_likely(fd, &mark))
 		return udp_receive(&mark, fd, m, flags);
 	return real_recvmsg(fd, m, flags);
 }

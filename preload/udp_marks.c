@@ -20,6 +20,7 @@ struct udp_mark_slot {
 	_Atomic uint8_t wishes;
 	_Atomic uint32_t forks;
 	_Atomic uint64_t verified; /* by whom, and when; 0 once that was made use of */
+	_Atomic uint64_t asked; /* udp_marks_made + 1 when the kernel last confirmed it; 0: never */
 } __attribute__((aligned(64)));
 _Static_assert(sizeof(struct udp_mark_slot) == 64, "cache line of a mark");
 
@@ -60,6 +61,7 @@ int udp_mark_set(int fd, const struct udp_mark *mark)
 		return r;
 	atomic_store(&slots[fd].cookie, 0);
 	atomic_store(&slots[fd].verified, 0);
+	atomic_store(&slots[fd].asked, 0);
 	atomic_store(&slots[fd].addr[0], mark->bound.addr[0]);
 	atomic_store(&slots[fd].addr[1], mark->bound.addr[1]);
 	atomic_store(&slots[fd].scope, mark->bound.scope);
@@ -95,10 +97,14 @@ static bool has_cookie(int fd, uint64_t expected)
 
 /* This thread, by an address of 47 bits and a multiple of 16, and how many descriptors have been
  * made. A thread-local variable would take the dynamic linker beside libc. */
-static uint64_t myself_now(void)
+static uint64_t myself_at(uint64_t made)
 {
-	return (uint64_t)pthread_self() << 17 |
-	       (atomic_load_explicit(&udp_marks_made, memory_order_acquire) & 0x1fffff);
+	return (uint64_t)pthread_self() << 17 | (made & 0x1fffff);
+}
+
+static uint64_t made_so_far(void)
+{
+	return atomic_load_explicit(&udp_marks_made, memory_order_acquire);
 }
 
 static void read_slot(struct udp_mark_slot *slot, struct udp_mark *ret)
@@ -115,7 +121,7 @@ static void read_slot(struct udp_mark_slot *slot, struct udp_mark *ret)
 bool udp_mark_verify(struct udp_mark_slot *slots, int fd, struct udp_mark *ret)
 {
 	struct udp_mark_slot *slot;
-	uint64_t myself;
+	uint64_t made;
 
 	if (udp_kept_any())
 		udp_kept_tidy();
@@ -125,20 +131,21 @@ bool udp_mark_verify(struct udp_mark_slot *slots, int fd, struct udp_mark *ret)
 	ret->cookie = atomic_load_explicit(&slot->cookie, memory_order_acquire);
 	if (ret->cookie == 0)
 		return false;
-	myself = myself_now();
+	made = made_so_far();
 	if (!has_cookie(fd, ret->cookie)) { /* the number is something else's by now */
 		atomic_compare_exchange_strong(&slot->cookie, &ret->cookie, 0);
 		return false;
 	}
 	read_slot(slot, ret);
-	atomic_store_explicit(&slot->verified, myself, memory_order_relaxed);
+	atomic_store_explicit(&slot->verified, myself_at(made), memory_order_relaxed);
+	atomic_store_explicit(&slot->asked, made + 1, memory_order_release);
 	return true;
 }
 
 bool udp_mark_verify_again(struct udp_mark_slot *slots, int fd, struct udp_mark *ret)
 {
 	struct udp_mark_slot *slot;
-	uint64_t myself = myself_now();
+	uint64_t myself = myself_at(made_so_far());
 
 	if (fd < 0 || fd >= UDP_MARKS_MAX)
 		return false;
@@ -148,6 +155,39 @@ bool udp_mark_verify_again(struct udp_mark_slot *slots, int fd, struct udp_mark 
 	ret->cookie = atomic_load_explicit(&slot->cookie, memory_order_acquire);
 	read_slot(slot, ret);
 	return ret->cookie != 0;
+}
+
+bool udp_mark_verify_likely(struct udp_mark_slot *slots, int fd, struct udp_mark *ret)
+{
+	struct udp_mark_slot *slot;
+	uint64_t made = made_so_far();
+
+	if (fd < 0 || fd >= UDP_MARKS_MAX)
+		return false;
+	slot = &slots[fd];
+	if (atomic_load_explicit(&slot->asked, memory_order_acquire) != made + 1)
+		return udp_mark_verify(slots, fd, ret);
+	if (udp_kept_any())
+		udp_kept_tidy();
+	ret->cookie = atomic_load_explicit(&slot->cookie, memory_order_acquire);
+	read_slot(slot, ret);
+	atomic_store_explicit(&slot->verified, myself_at(made), memory_order_relaxed);
+	return ret->cookie != 0;
+}
+
+bool udp_mark_confirm(int fd, const struct udp_mark *mark)
+{
+	struct udp_mark now;
+
+	return udp_mark_look(fd, &now) && now.cookie == mark->cookie;
+}
+
+void udp_mark_closed(int fd)
+{
+	struct udp_mark_slot *slots = atomic_load_explicit(&udp_marks, memory_order_acquire);
+
+	if (slots && fd >= 0 && fd < UDP_MARKS_MAX && atomic_load(&slots[fd].cookie))
+		udp_mark_made();
 }
 
 void udp_mark_wish(int fd, enum udp_wish wish, bool on)

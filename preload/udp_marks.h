@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Which descriptors are registered UDP sockets. Nothing says when a descriptor is closed and its
  * number goes to something else, so a mark holds the socket's cookie, and counts while the
- * descriptor has that. Any other descriptor costs no system call; nor does the answer to what has
- * just been received: in between the number can only have become that of another UDP socket by
- * calls that this library stands in front of.
+ * descriptor has that. Any other descriptor costs no system call. Nor do receives and answers, most
+ * of the time: the number can only become that of another UDP socket by calls that this library
+ * stands in front of, or behind libc's back.
  */
 #pragma once
 
@@ -31,7 +31,8 @@ struct udp_mark {
 /** NULL while this process has registered no UDP socket. */
 extern _Atomic(struct udp_mark_slot *) udp_marks;
 
-/** Counts the descriptors that were made, each of which may have the number of one with a mark. */
+/** Counts the descriptors that were made, each of which may have the number of one with a mark, and
+ * those with a mark that were closed. */
 extern _Atomic uint64_t udp_marks_made;
 
 /** Counts the fork() calls of this process and those that it descends from. */
@@ -50,6 +51,17 @@ bool udp_mark_verify(struct udp_mark_slot *slots, int fd, struct udp_mark *ret);
  * has been made since; once. */
 bool udp_mark_verify_again(struct udp_mark_slot *slots, int fd, struct udp_mark *ret);
 
+/** The same, however often, when nobody has asked the kernel since a descriptor was made. It may be
+ * wrong where the number became something else's behind libc's back: see udp_mark_confirm(). */
+bool udp_mark_verify_likely(struct udp_mark_slot *slots, int fd, struct udp_mark *ret);
+
+/** Asks the kernel whether @fd still is the socket with @mark. Not so, it has none any more. errno
+ * survives. */
+bool udp_mark_confirm(int fd, const struct udp_mark *mark);
+
+/** @fd has been closed. */
+void udp_mark_closed(int fd);
+
 /** @copy is another descriptor for what @fd is for. errno survives. */
 void udp_mark_copy(int fd, int copy);
 
@@ -62,6 +74,15 @@ static inline bool udp_mark_look(int fd, struct udp_mark *ret)
 	struct udp_mark_slot *slots = atomic_load_explicit(&udp_marks, memory_order_acquire);
 
 	return __builtin_expect(slots != NULL, 0) && udp_mark_verify(slots, fd, ret);
+}
+
+/** The mark of @fd for a call that receives, and does the same on what is no UDP socket as the one
+ * that the program has made. */
+static inline bool udp_mark_look_likely(int fd, struct udp_mark *ret)
+{
+	struct udp_mark_slot *slots = atomic_load_explicit(&udp_marks, memory_order_acquire);
+
+	return __builtin_expect(slots != NULL, 0) && udp_mark_verify_likely(slots, fd, ret);
 }
 
 /** A descriptor has been made. */

@@ -77,20 +77,21 @@ static bool has_no_room(const struct msghdr *m, int flags)
 	return !(flags & MSG_ERRQUEUE) && !memory_is_nowhere(m->msg_iov) && is_empty(m);
 }
 
-/* Notes where the datagram went. */
-static void note(const struct udp_mark *mark, const struct msghdr *m, int flags)
+/* Notes where the datagram went. False: it is none that the socket has received. */
+static bool note(const struct udp_mark *mark, const struct msghdr *m, int flags)
 {
 	struct udp_address peer, local;
 
 	/* There the name is whom something was sent to. */
 	if (flags & MSG_ERRQUEUE || !udp_control_destination(m, &local) ||
 	    !udp_address_of(m->msg_name, m->msg_namelen, &peer))
-		return;
+		return flags & MSG_ERRQUEUE;
 	if (udp_address_is_group(&local) ||
 	    (local.port == mark->bound.port && udp_address_same_host(&local, &mark->bound)))
 		udp_peers_forget(mark->cookie, &peer);
 	else
 		udp_peers_set(mark->cookie, &peer, &local);
+	return true;
 }
 
 /* Gives the program what it would have got, @n included. */
@@ -99,7 +100,6 @@ static size_t finish(struct incoming *in, const struct udp_mark *mark, struct ms
 {
 	socklen_t len = in->header.msg_namelen;
 
-	note(mark, &in->header, flags);
 	if (in->own_name && m->msg_name)
 		memcpy(m->msg_name, &in->name, len < m->msg_namelen ? len : m->msg_namelen);
 	if (m->msg_name)
@@ -122,12 +122,17 @@ ssize_t udp_receive(const struct udp_mark *mark, int fd, struct msghdr *m, int f
 	n = real_recvmsg(fd, &in.header, flags);
 	/* Nobody sent it: the kernel took none for want of room. By now it has read the program's
 	 * buffers, which might have been anywhere. */
-	if (n == 0 && in.header.msg_namelen == 0 && has_no_room(m, flags)) {
+	if (n == 0 && in.header.msg_namelen == 0 && has_no_room(m, flags) &&
+	    udp_mark_confirm(fd, mark)) {
 		prepare(&in, mark, m, control, sizeof(control));
 		n = real_recvmsg(fd, &in.header, give_room(&in, flags));
 	}
 	udp_kept_review(mark, fd);
-	return n < 0 ? n : (ssize_t)finish(&in, mark, m, flags, (size_t)n);
+	if (n < 0)
+		return n;
+	if (!note(mark, &in.header, flags))
+		(void)udp_mark_confirm(fd, mark);
+	return (ssize_t)finish(&in, mark, m, flags, (size_t)n);
 }
 
 ssize_t udp_receive_from(const struct udp_mark *mark, int fd, void *buf, size_t n, int flags,
@@ -213,6 +218,7 @@ static int receive_batch(const struct udp_mark *mark, int fd, struct mmsghdr *v,
 	udp_kept_review(mark, fd);
 	for (int i = 0; i < ret; i++) {
 		in[i].header = headers[i].msg_hdr;
+		(void)note(mark, &in[i].header, flags);
 		v[i].msg_len =
 			(unsigned)finish(&in[i], mark, &v[i].msg_hdr, flags, headers[i].msg_len);
 	}

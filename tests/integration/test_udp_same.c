@@ -50,7 +50,8 @@ static void assert_same(const char *alone, const char *under)
 static void same_on(void **state, const char *ip)
 {
 	const struct guest_options alone = { .alone = true };
-	const struct guest_options under = { .env = { "ISOMER_LABEL=foo", "ISOMER_LOG=info" } };
+	const struct guest_options under = { .env = { "ISOMER_RULES=foo=udp:*:7000",
+						      "ISOMER_LOG=info" } };
 	CLEANUP_FREE char *expected = NULL, *seen = NULL;
 
 	netns_or_skip(state);

@@ -10,6 +10,7 @@
 #include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <time.h>
 
@@ -672,6 +673,45 @@ static void state(void)
 	drain();
 }
 
+/* The server's number becomes that of what accept() makes, without a call of libc that closes it:
+ * there is something to be read, and less room than that, or none. */
+static void number_of_a_connection(void)
+{
+	struct sockaddr_storage any, addr;
+	socklen_t len = guest_address(ipv6 ? "::1" : "127.0.0.1", 0, &any);
+	int listener = socket(any.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int peer = socket(any.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	if (listener < 0 || peer < 0 || bind(listener, (struct sockaddr *)&any, len) < 0 ||
+	    listen(listener, 1) < 0 || getsockname(listener, (struct sockaddr *)&addr, &len) < 0 ||
+	    connect(peer, (struct sockaddr *)&addr, len) < 0 || send(peer, "abcdefgh", 8, 0) != 8)
+		guest_die("connection");
+	/* The kernel has just said what the number is. */
+	client_sends("last", 4);
+	by_recvfrom("last", 16, sizeof(addr), 0);
+	syscall(SYS_close, server);
+	printf("same number: %d\n", accept(listener, NULL, NULL) == server);
+	by_recvmsg("connection, no room", 0, 0, 0, 0);
+	by_recv("connection, little room", 3, 0);
+	by_recvfrom("connection, the rest", 16, sizeof(addr), 0);
+	close(peer);
+	by_recv("connection, end", 16, 0);
+	close(listener);
+}
+
+/* That of a pipe, by which no such call works. */
+static void number_of_a_pipe(void)
+{
+	int ends[2];
+
+	close(server);
+	if (pipe(ends) < 0 || write(ends[1], "abc", 3) != 3)
+		guest_die("pipe");
+	printf("same number: %d\n", ends[0] == server);
+	by_recv("pipe", 16, 0);
+	by_read("pipe", 16);
+}
+
 int main(int argc, char **argv)
 {
 	struct sockaddr_storage any;
@@ -699,6 +739,8 @@ int main(int argc, char **argv)
 	errors();
 	sending();
 	nowhere();
+	number_of_a_connection();
+	number_of_a_pipe();
 	puts("ready");
 	fflush(stdout);
 	return 0;
