@@ -263,24 +263,42 @@ static bool is_killed(const struct worker *w)
 	return is_kept(w) && w->pending >> (SIGKILL - 1) & 1;
 }
 
-static void wait_for_worker(const struct process *registrar, bool (*is)(const struct worker *))
+static pid_t wait_for_worker(const struct process *registrar, bool (*is)(const struct worker *))
 {
-	bool found = false;
+	pid_t found = 0;
 
-	for (int ms = 0; !found && ms < NET_TIMEOUT_MS; ms += 10) {
+	for (int ms = 0; found == 0 && ms < NET_TIMEOUT_MS; ms += 10) {
 		DIR *processes = opendir("/proc");
 		struct dirent *entry;
 
 		assert_non_null(processes);
-		while (!found && (entry = readdir(processes))) {
+		while (found == 0 && (entry = readdir(processes))) {
 			struct worker w = read_worker(entry->d_name);
 
-			found = w.parent == process_pid(registrar) && is(&w);
+			if (w.parent == process_pid(registrar) && is(&w))
+				found = (pid_t)strtol(entry->d_name, NULL, 10);
 		}
 		closedir(processes);
 		poll(NULL, 0, 10);
 	}
-	assert_true(found);
+	assert_int_not_equal(found, 0);
+	return found;
+}
+
+/* Where finding out what a socket is takes no lock (Linux 5.10), the first call that waits for it
+ * is the one that registers it, and the kernel does that before it looks at a signal. */
+static bool is_registering(pid_t worker)
+{
+	char path[64];
+	long call = -1;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/syscall", (int)worker);
+	f = fopen(path, "re");
+	assert_non_null(f);
+	assert_int_equal(fscanf(f, "%ld", &call), 1);
+	fclose(f);
+	return call == SYS_bpf;
 }
 
 /* Of @registrar the one that waits for a connection. */
@@ -340,16 +358,17 @@ static void who_takes_too_long_is_given_up(void **state)
 	struct isomer_registrar_reply r;
 	struct process *registrar;
 	struct locked l;
+	bool registers;
 
 	(void)registrar_dispatcher(state);
 	registrar = registrar_start();
 	fd = udp_bind("127.0.0.1", 1053);
 	lock(&l, fd);
 	connection = ask_for_locked(fd);
-	wait_for_worker(registrar, is_killed);
+	registers = is_registering(wait_for_worker(registrar, is_killed));
 	unlock(&l);
 	assert_int_equal(registrar_receive_raw(connection, &r, NULL), -ENODATA);
-	assert_int_equal(udp_who_receives("127.0.0.9", 53, &fd, 1), -ECONNREFUSED);
+	assert_int_equal(udp_who_receives("127.0.0.9", 53, &fd, 1), registers ? 0 : -ECONNREFUSED);
 }
 
 /* Between the opening of the slots and their use. */
@@ -370,7 +389,7 @@ static void slots_that_are_replaced_meanwhile_are_not_used(void **state)
 		loader_ok("grant", "foo", "nobody:root", NULL);
 		lock(&l, fd);
 		connection = ask_for_locked(fd);
-		wait_for_worker(registrar, is_kept);
+		(void)wait_for_worker(registrar, is_kept);
 		loader_ok("revoke", "foo", NULL);
 		unlock(&l);
 		got = registrar_receive_raw(connection, &r, NULL);
