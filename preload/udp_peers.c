@@ -41,6 +41,9 @@ _Static_assert(sizeof(struct set) == 512, "cache lines of a set");
 struct table {
 	uint64_t seed;          /* peers must not find out who shares their sets */
 	_Atomic uint32_t clock; /* counts datagrams */
+	/* Which entry was noted last, as set * WAYS + way + 1; 0: none. An answer mostly goes to
+	 * who has just written, and the next datagram comes from there. */
+	_Atomic uint32_t latest;
 	struct set sets[SETS];
 };
 
@@ -116,16 +119,20 @@ static struct entry key_of(uint64_t cookie, const struct udp_address *peer)
 /* Every load of an entry is an acquire and every store a release: that keeps them between those of
  * the sequence counter, as fences would, which ThreadSanitizer does not know. */
 
+static bool read_entry(struct set *s, unsigned way, const struct entry *key, struct entry *ret)
+{
+	for (unsigned i = 0; i < WORDS; i++)
+		ret->word[i] = atomic_load_explicit(&s->entry[way][i], memory_order_acquire);
+	return !memcmp(ret, key, KEY_WORDS * sizeof(key->word[0]));
+}
+
 static unsigned way_of(struct set *s, uint16_t tag, const struct entry *key, struct entry *ret)
 {
 	for (unsigned way = 0; way < WAYS; way++) {
 		if (atomic_load_explicit(&s->used[way], memory_order_acquire) == 0 ||
 		    atomic_load_explicit(&s->tag[way], memory_order_acquire) != tag)
 			continue;
-		for (unsigned i = 0; i < WORDS; i++)
-			ret->word[i] =
-				atomic_load_explicit(&s->entry[way][i], memory_order_acquire);
-		if (!memcmp(ret, key, KEY_WORDS * sizeof(key->word[0])))
+		if (read_entry(s, way, key, ret))
 			return way;
 	}
 	return NOWHERE;
@@ -222,11 +229,45 @@ static struct found look_everywhere(struct table *t, uint64_t hash, const struct
 	return f[0];
 }
 
+static void note_latest(struct table *t, const struct set *s, unsigned way)
+{
+	uint32_t latest = (uint32_t)(s - t->sets) * WAYS + way + 1;
+
+	if (atomic_load_explicit(&t->latest, memory_order_relaxed) != latest)
+		atomic_store_explicit(&t->latest, latest, memory_order_relaxed);
+}
+
+/* The entry that was noted last, if it is the one that is sought. */
+static bool look_latest(struct table *t, const struct entry *key, struct found *ret)
+{
+	uint32_t latest = atomic_load_explicit(&t->latest, memory_order_relaxed), before;
+	struct set *s;
+
+	if (latest == 0)
+		return false;
+	s = &t->sets[(latest - 1) / WAYS];
+	*ret = (struct found){ .set = s, .way = (latest - 1) % WAYS };
+	before = atomic_load_explicit(&s->sequence, memory_order_acquire);
+	ret->used = atomic_load_explicit(&s->used[ret->way], memory_order_acquire);
+	return ret->used != 0 && read_entry(s, ret->way, key, &ret->entry) && !(before & 1) &&
+	       atomic_load_explicit(&s->sequence, memory_order_relaxed) == before;
+}
+
 static uint32_t tick(struct table *t)
 {
 	uint32_t now = atomic_fetch_add_explicit(&t->clock, 1, memory_order_relaxed) + 1;
 
 	return now ? now : 1;
+}
+
+/* True if it says already what is to be kept. */
+static bool confirm(struct table *t, const struct found *f, const struct entry *e, uint32_t now)
+{
+	if (memcmp(&f->entry, e, sizeof(*e)) != 0)
+		return false;
+	atomic_store_explicit(&f->set->used[f->way], now, memory_order_relaxed);
+	note_latest(t, f->set, f->way);
+	return true;
 }
 
 void udp_peers_set(uint64_t cookie, const struct udp_address *peer, const struct udp_address *local)
@@ -241,15 +282,17 @@ void udp_peers_set(uint64_t cookie, const struct udp_address *peer, const struct
 
 	if (!t)
 		return;
-	hash = hash_of(t, &key);
 	now = tick(t);
 	put_address(&key.word[LOCAL_0], local);
-	f = look_everywhere(t, hash, &key);
-	if (f.way != NOWHERE && !memcmp(&f.entry, &key, sizeof(key))) {
-		atomic_store_explicit(&f.set->used[f.way], now, memory_order_relaxed);
+	if (look_latest(t, &key, &f) && confirm(t, &f, &key, now))
 		return;
-	}
+	hash = hash_of(t, &key);
+	f = look_everywhere(t, hash, &key);
+	if (f.way != NOWHERE && confirm(t, &f, &key, now))
+		return;
 
+	/* What is written may go into the other set. */
+	atomic_store_explicit(&t->latest, 0, memory_order_relaxed);
 	for (unsigned i = 0; i < CHOICES; i++)
 		s[i] = set_of(t, hash, i);
 	first = room(s[1], now, &way) > room(s[0], now, &way);
@@ -276,7 +319,8 @@ bool udp_peers_find(uint64_t cookie, const struct udp_address *peer, struct udp_
 
 	if (!t)
 		return false;
-	f = look_everywhere(t, hash_of(t, &key), &key);
+	if (!look_latest(t, &key, &f))
+		f = look_everywhere(t, hash_of(t, &key), &key);
 	if (f.way == NOWHERE || f.entry.word[LOCAL_PORT] == 0)
 		return false;
 	ret_local->addr[0] = f.entry.word[LOCAL_0];

@@ -29,7 +29,7 @@
 static bool peer_of(const struct udp_mark *mark, int fd, const void *addr, socklen_t len,
 		    struct udp_address *ret)
 {
-	struct sockaddr_storage name = { .ss_family = AF_UNSPEC };
+	struct sockaddr_in6 name = { .sin6_family = AF_UNSPEC }; /* or one of IPv4 */
 	int saved = errno;
 
 	if (addr && memory_is_nowhere(addr))
@@ -37,9 +37,9 @@ static bool peer_of(const struct udp_mark *mark, int fd, const void *addr, sockl
 	if (addr && len >= sizeof(struct sockaddr_in))
 		memcpy(&name, addr, len < sizeof(name) ? len : sizeof(name));
 	/* The kernel takes this for IPv4 on the one kind of sockets, for no name on the other. */
-	if (addr && name.ss_family == AF_UNSPEC && !mark->ipv6)
-		name.ss_family = AF_INET;
-	if (name.ss_family == AF_UNSPEC) {
+	if (addr && name.sin6_family == AF_UNSPEC && !mark->ipv6)
+		name.sin6_family = AF_INET;
+	if (name.sin6_family == AF_UNSPEC) {
 		len = sizeof(name);
 		if (getpeername(fd, (struct sockaddr *)&name, &len) < 0) {
 			errno = saved;
