@@ -23,6 +23,8 @@ packages_of_build() {
 	# For what systemd does with units: nothing of it is started.
 	test_packages+=(systemd)
 	test_packages+=(gunicorn openjdk-17-jre-headless socat nftables)
+	# For a program of another libc.
+	test_packages+=(musl-tools)
 	# UDP servers, and a client that minds where an answer is from.
 	test_packages+=(dnsmasq-base bind9-dnsutils)
 	# Shells, for what they complete.

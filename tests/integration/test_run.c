@@ -210,7 +210,8 @@ static void wait_for_removal(const char *path)
 	}
 }
 
-static void a_static_program_is_registered_by_a_cgroup_of_its_own(void **state)
+/* @name: what the server greets with. */
+static void is_registered_by_a_cgroup(void **state, const char *const *argv, const char *name)
 {
 	CLEANUP(cgroup_done) struct cgroup own = CGROUP_NONE;
 	char path[2 * PATH_MAX];
@@ -219,12 +220,9 @@ static void a_static_program_is_registered_by_a_cgroup_of_its_own(void **state)
 	(void)netns_or_skip(state);
 	guest_dispatcher();
 	assert_int_equal(cgroup_open_own(&own), 0);
-	p = process_start(&(struct process_options){
-		.argv = (const char *const[]){ loader_path(), "run", "-l", "foo", "--",
-					       guest_path("static"), "tcp,127.0.0.1,8080",
-					       NULL } });
+	p = process_start(&(struct process_options){ .argv = argv });
 	process_wait_output(p, "ready");
-	guest_serves("127.0.0.9", 4321, "guest");
+	guest_serves("127.0.0.9", 4321, name);
 	snprintf(path, sizeof(path), "%s/isomer-run-%d", own.path, (int)process_pid(p));
 	assert_return_code(access(path, F_OK), errno);
 
@@ -234,6 +232,24 @@ static void a_static_program_is_registered_by_a_cgroup_of_its_own(void **state)
 	loader_ok("bind", "foo", "tcp", "127.0.0.1", "80", NULL);
 	state_check(netns_or_skip(state));
 	guest_refused("127.0.0.9", 4321);
+}
+
+static void a_static_program_is_registered_by_a_cgroup_of_its_own(void **state)
+{
+	const char *argv[] = { loader_path(),        "run", "-l", "foo", "--", guest_path("static"),
+			       "tcp,127.0.0.1,8080", NULL };
+
+	is_registered_by_a_cgroup(state, argv, "guest");
+}
+
+static void so_is_a_program_of_another_libc(void **state)
+{
+	const char *argv[] = { loader_path(), "run", "-l", "foo", "--", guest_path("other_libc"),
+			       NULL };
+
+	if (access(guest_path("other_libc"), X_OK) < 0)
+		skip_or_fail("musl-gcc was not there to build a program");
+	is_registered_by_a_cgroup(state, argv, "musl");
 }
 
 /* Limits, capabilities and descriptors of the program, with `run` and without. */
@@ -267,6 +283,7 @@ int main(void)
 		cmocka_unit_test(wrong_usage_starts_nothing),
 		netns_test(what_cannot_be_preloaded_is_told_before_it_starts),
 		netns_test(a_static_program_is_registered_by_a_cgroup_of_its_own),
+		netns_test(so_is_a_program_of_another_libc),
 		netns_test(a_program_in_a_cgroup_finds_all_as_it_was),
 	};
 

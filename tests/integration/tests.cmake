@@ -38,6 +38,17 @@ set_target_properties(guest_static PROPERTIES OUTPUT_NAME static
   RUNTIME_OUTPUT_DIRECTORY ${guests})
 list(APPEND guest_targets guest_static)
 
+# One of another libc, where there is its compiler.
+find_program(ISOMER_MUSL_GCC musl-gcc)
+if(ISOMER_MUSL_GCC)
+  add_custom_command(OUTPUT ${guests}/other_libc
+    COMMAND ${ISOMER_MUSL_GCC} -D_GNU_SOURCE -Wall -Wextra -o ${guests}/other_libc
+            ${CMAKE_CURRENT_LIST_DIR}/guests/other_libc.c
+    DEPENDS ${CMAKE_CURRENT_LIST_DIR}/guests/other_libc.c ${CMAKE_CURRENT_LIST_DIR}/guests/guest.h)
+  add_custom_target(guest_other_libc DEPENDS ${guests}/other_libc)
+  list(APPEND guest_targets guest_other_libc)
+endif()
+
 add_library(isomer_test_guests STATIC ${CMAKE_CURRENT_LIST_DIR}/guest_process.c)
 target_compile_definitions(isomer_test_guests PRIVATE ISOMER_GUESTS_PATH="${guests}")
 target_link_libraries(isomer_test_guests PUBLIC isomer_test_support PRIVATE isomer_flags)
