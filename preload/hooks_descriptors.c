@@ -61,35 +61,21 @@ EXPORT int dup3(int fd, int copy, int flags)
 	return ret;
 }
 
-static int next_fcntl(int fd, int command, void *argument)
-{
-	int ret = real_fcntl(fd, command, argument);
-
-	if (ret >= 0 && (command == F_DUPFD || command == F_DUPFD_CLOEXEC))
-		udp_mark_copy(fd, ret);
-	return ret;
-}
-
 /* What there is for an argument is of a pointer's size, or is not looked at. */
 EXPORT int fcntl(int fd, int command, ...)
 {
 	void *argument;
 	va_list args;
+	int ret;
 
 	va_start(args, command);
 	argument = va_arg(args, void *);
 	va_end(args);
-	return next_fcntl(fd, command, argument);
+	ret = real_fcntl(fd, command, argument);
+	if (ret >= 0 && (command == F_DUPFD || command == F_DUPFD_CLOEXEC))
+		udp_mark_copy(fd, ret);
+	return ret;
 }
 
 /* The name of the same call in programs built for large files. */
-EXPORT int fcntl64(int fd, int command, ...)
-{
-	void *argument;
-	va_list args;
-
-	va_start(args, command);
-	argument = va_arg(args, void *);
-	va_end(args);
-	return next_fcntl(fd, command, argument);
-}
+EXPORT int fcntl64(int fd, int command, ...) __attribute__((alias("fcntl")));
