@@ -6,35 +6,10 @@
  * Between two calls of getppid() it does what the library stands in front of. Exit status 0 if it
  * finds nothing wrong.
  */
-#include <arpa/inet.h>
-#include <dirent.h>
-#include <errno.h>
 #include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/socket.h>
 #include <sys/syscall.h>
-#include <unistd.h>
 
-static int count_descriptors(void)
-{
-	DIR *dir = opendir("/proc/self/fd");
-	int n = 0;
-
-	while (dir && readdir(dir))
-		n++;
-	closedir(dir);
-	return n;
-}
-
-static void check(int good, const char *what)
-{
-	if (good)
-		return;
-	fprintf(stderr, "%s\n", what);
-	exit(1);
-}
+#include "guest.h"
 
 int main(int argc, char **argv)
 {
@@ -47,29 +22,32 @@ int main(int argc, char **argv)
 	char byte = 0;
 
 	addr.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	check(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit)) == 0, "SO_RCVTIMEO");
-	check(setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes)) == 0, "SO_REUSEADDR");
+	guest_check(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit)) == 0,
+		    "SO_RCVTIMEO");
+	guest_check(setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes)) == 0,
+		    "SO_REUSEADDR");
 	if (!udp)
-		check(bind(fd, (struct sockaddr *)&addr, sizeof(addr)) == 0, "bind");
+		guest_check(bind(fd, (struct sockaddr *)&addr, sizeof(addr)) == 0, "bind");
 	sigprocmask(SIG_BLOCK, NULL, &mask_before);
-	before = count_descriptors();
+	before = guest_count_descriptors();
 
 	errno = ENOTTY;
 	syscall(SYS_getppid);
 	r = udp ? bind(fd, (struct sockaddr *)&addr, sizeof(addr)) : listen(fd, 5);
 	syscall(SYS_getppid);
 
-	check(r == 0, "the call failed");
-	check(errno == ENOTTY, "errno is another");
-	check(count_descriptors() == before, "a descriptor was left open");
+	guest_check(r == 0, "the call failed");
+	guest_check(errno == ENOTTY, "errno is another");
+	guest_check(guest_count_descriptors() == before, "a descriptor was left open");
 	sigprocmask(SIG_BLOCK, NULL, &mask);
-	check(!memcmp(&mask, &mask_before, sizeof(mask)), "signals are blocked");
+	guest_check(!memcmp(&mask, &mask_before, sizeof(mask)), "signals are blocked");
 
 	other = socket(AF_INET, udp ? SOCK_DGRAM : SOCK_STREAM, 0);
-	check(connect(other, (struct sockaddr *)&addr, sizeof(addr)) == 0, "connect");
+	guest_check(connect(other, (struct sockaddr *)&addr, sizeof(addr)) == 0, "connect");
 	if (udp)
-		check(send(other, "x", 1, 0) == 1 && recv(fd, &byte, 1, 0) == 1, "no datagram");
+		guest_check(send(other, "x", 1, 0) == 1 && recv(fd, &byte, 1, 0) == 1,
+			    "no datagram");
 	else
-		check(accept(fd, NULL, NULL) >= 0, "no connection");
+		guest_check(accept(fd, NULL, NULL) >= 0, "no connection");
 	return 0;
 }

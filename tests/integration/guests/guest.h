@@ -5,6 +5,7 @@
 #pragma once
 
 #include <arpa/inet.h>
+#include <dirent.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <stdbool.h>
@@ -22,6 +23,25 @@ static inline __attribute__((noreturn)) void guest_die(const char *what)
 {
 	perror(what);
 	exit(1);
+}
+
+static inline void guest_check(bool good, const char *what)
+{
+	if (good)
+		return;
+	fprintf(stderr, "%s\n", what);
+	exit(1);
+}
+
+static inline int guest_count_descriptors(void)
+{
+	DIR *dir = opendir("/proc/self/fd");
+	int n = 0;
+
+	while (dir && readdir(dir))
+		n++;
+	closedir(dir);
+	return n;
 }
 
 static inline socklen_t guest_address(const char *ip, uint16_t port, struct sockaddr_storage *ret)

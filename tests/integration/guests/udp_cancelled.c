@@ -4,7 +4,6 @@
  * throws away what nobody has received, prints "N cancelled, M descriptors left", and "ready", and
  * serves.
  */
-#include <dirent.h>
 #include <pthread.h>
 
 #include "guest.h"
@@ -18,17 +17,6 @@ static void *serve(void *arg)
 	for (;;)
 		guest_echo(server);
 	return arg;
-}
-
-static int count_descriptors(void)
-{
-	DIR *dir = opendir("/proc/self/fd");
-	int n = 0;
-
-	while (dir && readdir(dir))
-		n++;
-	closedir(dir);
-	return n;
 }
 
 static bool cancelled(pthread_t thread)
@@ -53,7 +41,7 @@ int main(int argc, char **argv)
 	len = guest_address(argv[3], (uint16_t)strtoul(argv[4], NULL, 10), &asked);
 	if (connect(client, (struct sockaddr *)&asked, len) < 0)
 		guest_die("connect");
-	before = count_descriptors();
+	before = guest_count_descriptors();
 	for (int i = 0; i < ROUNDS; i++) {
 		pthread_t thread;
 
@@ -66,7 +54,7 @@ int main(int argc, char **argv)
 	/* What is unanswered is in the queue. */
 	while (recv(server, &byte, 1, MSG_DONTWAIT) == 1)
 		;
-	printf("%d cancelled, %d descriptors left\nready\n", n, count_descriptors() - before);
+	printf("%d cancelled, %d descriptors left\nready\n", n, guest_count_descriptors() - before);
 	fflush(stdout);
 	serve(NULL);
 }

@@ -4,32 +4,12 @@
  * answers it. Exit status 0 when what the calls said is what happened, when they have left nothing
  * else changed, and when the next datagram is answered.
  */
-#include <dirent.h>
 #include <poll.h>
 #include <sys/syscall.h>
 
 #include "guest.h"
 
 static int server, client;
-
-static int count_descriptors(void)
-{
-	DIR *dir = opendir("/proc/self/fd");
-	int n = 0;
-
-	while (dir && readdir(dir))
-		n++;
-	closedir(dir);
-	return n;
-}
-
-static void check(bool good, const char *what)
-{
-	if (good)
-		return;
-	fprintf(stderr, "%s\n", what);
-	exit(1);
-}
 
 static bool gets_answer(int timeout)
 {
@@ -52,9 +32,9 @@ int main(int argc, char **argv)
 	server = guest_udp("127.0.0.1", 1001);
 	client = guest_udp("127.0.0.1", 0);
 	len = guest_address(argv[1], (uint16_t)strtoul(argv[2], NULL, 10), &asked);
-	check(connect(client, (struct sockaddr *)&asked, len) == 0, "connect");
-	before = count_descriptors();
-	check(send(client, "x", 1, 0) == 1, "send");
+	guest_check(connect(client, (struct sockaddr *)&asked, len) == 0, "connect");
+	before = guest_count_descriptors();
+	guest_check(send(client, "x", 1, 0) == 1, "send");
 
 	errno = GUEST_ERRNO;
 	len = sizeof(peer);
@@ -64,15 +44,15 @@ int main(int argc, char **argv)
 		sent = sendto(server, &byte, 1, 0, (struct sockaddr *)&peer, len);
 	syscall(SYS_getppid);
 
-	check(received != 1 || byte == 'x', "another datagram");
-	check(received < 0 || sent < 0 || errno == GUEST_ERRNO, "errno is another");
-	check(count_descriptors() == before, "a descriptor was left open");
-	check(gets_answer(sent == 1 ? 5000 : 0) == (sent == 1), "not as the calls said");
+	guest_check(received != 1 || byte == 'x', "another datagram");
+	guest_check(received < 0 || sent < 0 || errno == GUEST_ERRNO, "errno is another");
+	guest_check(guest_count_descriptors() == before, "a descriptor was left open");
+	guest_check(gets_answer(sent == 1 ? 5000 : 0) == (sent == 1), "not as the calls said");
 
 	while (recv(server, &byte, 1, MSG_DONTWAIT) >= 0)
 		;
-	check(send(client, "x", 1, 0) == 1, "send");
+	guest_check(send(client, "x", 1, 0) == 1, "send");
 	guest_echo(server);
-	check(gets_answer(5000), "the next is not answered");
+	guest_check(gets_answer(5000), "the next is not answered");
 	return 0;
 }
