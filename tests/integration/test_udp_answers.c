@@ -17,6 +17,7 @@
 #include "integration/guest_process.h"
 #include "integration/registrar_client.h"
 #include "integration/server.h"
+#include "integration/udp_asked.h"
 #include "state/cleanup.h"
 #include "support/net.h"
 #include "support/netns.h"
@@ -24,21 +25,7 @@
 #define MANY  1000
 #define BURST 20
 
-#define PREFIX4 "198.51.100.0/24"
-#define PREFIX6 "2001:db8::/64"
-
 static const struct guest_options under_foo = { .env = { "ISOMER_LABEL=foo" } };
-
-/* A dispatcher that leads all ports of both prefixes to "foo". */
-static void dispatcher(void **state)
-{
-	netns_or_skip(state);
-	loader_ok("load", NULL);
-	server_local_prefix(PREFIX4);
-	server_local_prefix(PREFIX6);
-	loader_ok("bind", "foo", "udp", PREFIX4, "0", NULL);
-	loader_ok("bind", "foo", "udp", PREFIX6, "0", NULL);
-}
 
 static int client(const char *ip, uint16_t port)
 {
@@ -99,7 +86,7 @@ static void serve_by(void **state, const char *receive, const char *send)
 {
 	static const char *const bound[] = { "127.0.0.1", "0.0.0.0", "::1", "::" };
 
-	dispatcher(state);
+	udp_dispatcher(state);
 	for (size_t i = 0; i < sizeof(bound) / sizeof(bound[0]); i++) {
 		struct process *p =
 			guest_start(&under_foo, "udp_echo", receive, send, bound[i], "7000", NULL);
@@ -144,7 +131,7 @@ static void server_may_move_its_socket(void **state)
 {
 	CLEANUP(process_stopp) struct process *p = NULL;
 
-	dispatcher(state);
+	udp_dispatcher(state);
 	p = guest_start(&under_foo, "udp_echo", "recvfrom", "sendto", "::", "7000", "moved", NULL);
 	ask_each(p, true, true);
 }
@@ -174,7 +161,7 @@ static void each_of_many_clients_is_answered(void **state)
 {
 	CLEANUP(process_stopp) struct process *p = NULL;
 
-	dispatcher(state);
+	udp_dispatcher(state);
 	p = guest_start(&under_foo, "udp_echo", "recvmmsg", "sendmmsg", "0.0.0.0", "7000", NULL);
 	ask_by_many();
 	guest_said_nothing(p);
@@ -184,7 +171,7 @@ static void serve_by_workers(void **state, const char *kind)
 {
 	CLEANUP(process_stopp) struct process *p = NULL;
 
-	dispatcher(state);
+	udp_dispatcher(state);
 	p = guest_start(&under_foo, "udp_workers", kind, "::", "7000", NULL);
 	ask_by_many();
 	guest_said_nothing(p);
@@ -211,10 +198,10 @@ static void binding_that_has_gone_is_in_nobodys_way(void **state)
 	CLEANUP_FD int other = -1;
 	CLEANUP_FD int fd = -1;
 
-	dispatcher(state);
+	udp_dispatcher(state);
 	p = guest_start(&under_foo, "udp_echo", "recvfrom", "sendto", "0.0.0.0", "7000", NULL);
 	ask("198.51.100.5", 7001);
-	loader_ok("unbind", "foo", "udp", PREFIX4, "0", NULL);
+	loader_ok("unbind", "foo", "udp", "198.51.100.0/24", "0", NULL);
 	other = udp_bind("198.51.100.5", 7001);
 	assert_return_code(other, -other);
 	fd = client("198.51.100.5", 7001);
@@ -243,7 +230,7 @@ static void server_that_picks_its_source_is_left_alone(void **state)
 	CLEANUP(process_stopp) struct process *p = NULL;
 	CLEANUP_FD int fd = -1;
 
-	dispatcher(state);
+	udp_dispatcher(state);
 	p = guest_start(&under_foo, "echo", "0.0.0.0", "7000", "198.51.100.99", NULL);
 	fd = udp_bind("127.0.0.1", 0); /* not bound itself */
 	answer_comes_from(fd, "198.51.100.5", 7000, "198.51.100.99", 7000);
@@ -255,7 +242,7 @@ static void another_socket_of_its_number_answers_from_itself(void **state)
 	CLEANUP(process_stopp) struct process *p = NULL;
 	CLEANUP_FD int fd = -1;
 
-	dispatcher(state);
+	udp_dispatcher(state);
 	p = guest_start(&(struct guest_options){ .env = { "ISOMER_RULES=foo=udp:*:7000" } },
 			"udp_transfer", "7000", "7100", NULL);
 	fd = udp_bind("127.0.0.1", 0);
@@ -269,7 +256,7 @@ static void lack_of_descriptors_is_said(void **state)
 	CLEANUP(process_stopp) struct process *p = NULL;
 	CLEANUP_FD int fd = -1;
 
-	dispatcher(state);
+	udp_dispatcher(state);
 	p = guest_start(&under_foo, "udp_echo", "recvfrom", "sendto", "0.0.0.0", "7000", NULL);
 	assert_return_code(prlimit(process_pid(p), RLIMIT_NOFILE, &used_up, NULL), errno);
 	fd = client("198.51.100.5", 7001);
@@ -287,7 +274,7 @@ static void low_port_answers_by_the_registrar(void **state)
 						 .uid = GUEST_NOBODY };
 	struct process *p;
 
-	dispatcher(state);
+	udp_dispatcher(state);
 	registrar_start();
 	loader_ok("grant", "foo", "nobody", NULL);
 	for (int i = 0; i < 2; i++) {
@@ -309,7 +296,7 @@ static void lack_of_rights_is_said(void **state)
 	CLEANUP(process_stopp) struct process *p = NULL;
 	CLEANUP_FD int fd = -1;
 
-	dispatcher(state);
+	udp_dispatcher(state);
 	loader_ok("grant", "foo", "nobody", NULL);
 	p = guest_start(&as_nobody, "udp_echo", "recvfrom", "sendto", "0.0.0.0", "7000", NULL);
 	fd = client("198.51.100.5", 53);

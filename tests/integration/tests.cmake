@@ -163,8 +163,6 @@ target_compile_definitions(test_udp_servers PRIVATE
   ISOMER_EXAMPLE_ECHO="$<TARGET_FILE:isomer_echo>")
 add_dependencies(test_udp_servers isomer_echo)
 
-isomer_add_test(test_udp_answers integration
-  isomer_test_servers isomer_test_guests isomer_test_registrar)
 isomer_add_test(test_udp_same integration isomer_test_guests)
 
 # Peers in any number.
@@ -175,6 +173,7 @@ target_link_libraries(isomer_test_crowd PUBLIC isomer_test_guests PRIVATE isomer
 add_library(isomer_test_udp STATIC ${CMAKE_CURRENT_LIST_DIR}/udp_asked.c)
 target_link_libraries(isomer_test_udp
   PUBLIC isomer_test_crowd isomer_test_servers isomer_test_guests isomer_test_registrar PRIVATE isomer_flags)
+isomer_add_test(test_udp_answers integration isomer_test_udp)
 isomer_add_test(test_udp_kept integration isomer_test_udp)
 isomer_add_test(test_udp_ways integration isomer_test_udp)
 isomer_add_test(test_udp_forgotten integration isomer_test_udp)
