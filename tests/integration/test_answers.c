@@ -210,13 +210,10 @@ static void detached_the_kernel_chooses(void **state)
 static void others_answer_as_before(void **state, const struct own_cgroup *cg,
 				    const struct own_cgroup *where, struct process *p)
 {
-	char pid[16];
-
 	loader_ok("attach", "-l", "foo", cg->path, NULL);
 	process_stop(p, SIGTERM);
 	p = own_cgroup_start(where, guest_path("echo"), "0.0.0.0", "8080", NULL);
-	snprintf(pid, sizeof(pid), "%d", (int)process_pid(p));
-	loader_ok("register-pid", pid, "foo", "udp", "0.0.0.0", "8080", NULL);
+	loader_register(process_pid(p), "foo", "udp", "0.0.0.0", 8080);
 	asked_at_answers_from("127.0.0.9", "127.0.0.1");
 	process_stop(p, SIGTERM);
 	state_check(netns_or_skip(state));

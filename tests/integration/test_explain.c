@@ -43,11 +43,7 @@
 
 static void register_own(const char *label, const char *protocol, const char *ip, uint16_t port)
 {
-	char pid[16], port_text[8];
-
-	snprintf(pid, sizeof(pid), "%d", (int)getpid());
-	snprintf(port_text, sizeof(port_text), "%u", port);
-	loader_ok("register-pid", pid, label, protocol, ip, port_text, NULL);
+	loader_register(getpid(), label, protocol, ip, port);
 }
 
 static int listen_as(const char *label, uint16_t port)

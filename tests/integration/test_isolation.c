@@ -124,11 +124,8 @@ static void an_ipv6_binding_leaves_ipv4_clients_of_a_dual_stack_server(void **st
 static int register_own(uint16_t port)
 {
 	int fd = tcp_listen("127.0.0.1", port);
-	char pid[16], text[8];
 
-	snprintf(pid, sizeof(pid), "%d", (int)getpid());
-	snprintf(text, sizeof(text), "%u", port);
-	loader_ok("register-pid", pid, "foo", "tcp", "127.0.0.1", text, NULL);
+	loader_register(getpid(), "foo", "tcp", "127.0.0.1", port);
 	return fd;
 }
 
@@ -246,14 +243,13 @@ static void send_one(int fd)
 static void a_connected_socket_on_a_bound_address_comes_first(void **state)
 {
 	CLEANUP_FD int server = -1, rival = -1, client = -1, other = -1;
-	char pid[16], byte;
+	char byte;
 
 	(void)netns_or_skip(state);
 	loader_ok("load", "--max-destinations", "64", NULL);
 	loader_ok("bind", "foo", "udp", "127.0.0.2", "5353", NULL);
 	server = udp_bind("127.0.0.1", 1053);
-	snprintf(pid, sizeof(pid), "%d", (int)getpid());
-	loader_ok("register-pid", pid, "foo", "udp", "127.0.0.1", "1053", NULL);
+	loader_register(getpid(), "foo", "udp", "127.0.0.1", 1053);
 
 	client = udp_bind("127.0.0.1", 4000);
 	other = udp_bind("127.0.0.1", 4001);

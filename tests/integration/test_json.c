@@ -81,16 +81,14 @@ static const struct {
 static int load_all(void)
 {
 	int listener = tcp_listen("127.0.0.1", 7000);
-	char pid[16];
 
 	assert_return_code(listener, -listener);
-	snprintf(pid, sizeof(pid), "%d", (int)getpid());
 	loader_ok(OPERATOR_LOAD, NULL);
 	loader_ok("bind", "bar", "udp", "fd00::/8", "1-9", NULL);
 	loader_ok("bind", "foo", "tcp", "127.1.0.0/16", "80", NULL);
 	loader_ok("bind", "bar", "tcp", "127.0.0.0/8", "0", NULL);
 	loader_ok("grant", "bar", "65534:65534", NULL);
-	loader_ok("register-pid", pid, "foo", "tcp", "127.0.0.1", "7000", NULL);
+	loader_register(getpid(), "foo", "tcp", "127.0.0.1", 7000);
 	return listener;
 }
 

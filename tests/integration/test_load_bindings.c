@@ -110,7 +110,6 @@ static void traffic_goes_where_the_file_says(void **state)
 {
 	CLEANUP_FD int registered = -1, wildcard = -1;
 	int both[2];
-	char pid[16];
 
 	(void)netns_or_skip(state);
 	loader_ok(OPERATOR_LOAD, NULL);
@@ -125,8 +124,7 @@ static void traffic_goes_where_the_file_says(void **state)
 	      "added pass#tcp:[127.2.0.0/16]:0\nadded drop#tcp:[127.3.0.0/16]:0\n"
 	      "added foo#udp:[127.1.0.0/16]:80-82\n"
 	      "added pass#udp:[127.2.0.0/16]:0\nadded drop#udp:[127.3.0.0/16]:0\n");
-	snprintf(pid, sizeof(pid), "%d", (int)getpid());
-	loader_ok("register-pid", pid, "foo", "tcp", "127.0.0.1", "7000", NULL);
+	loader_register(getpid(), "foo", "tcp", "127.0.0.1", 7000);
 	assert_int_equal(tcp_who_accepts("127.1.2.3", 82, both, 2), 0);
 	assert_int_equal(tcp_who_accepts("127.1.2.3", 83, both, 2), -ECONNREFUSED);
 	assert_int_equal(tcp_who_accepts("127.2.2.3", 82, both, 2), 1);
@@ -386,14 +384,10 @@ static unsigned load_under_readers(int file, char *const sets[2])
 
 static void register_labels(const int listeners[2])
 {
-	char pid[16], port[8];
-
-	snprintf(pid, sizeof(pid), "%d", (int)getpid());
 	for (int i = 0; i < 2; i++) {
 		assert_true(listeners[i] >= 0);
-		snprintf(port, sizeof(port), "%u", net_local_port(listeners[i]));
-		loader_ok("register-pid", pid, i ? "label1" : "label0", "tcp", "127.0.0.1", port,
-			  NULL);
+		loader_register(getpid(), i ? "label1" : "label0", "tcp", "127.0.0.1",
+				net_local_port(listeners[i]));
 	}
 }
 

@@ -108,11 +108,9 @@ static void ask_label(int times, const char *ip, uint16_t port, int expected)
 static int serve_foo(void)
 {
 	int listener = tcp_listen("127.0.0.1", 7000);
-	char pid[16];
 
 	assert_return_code(listener, -listener);
-	snprintf(pid, sizeof(pid), "%d", (int)getpid());
-	loader_ok("register-pid", pid, "foo", "tcp", "127.0.0.1", "7000", NULL);
+	loader_register(getpid(), "foo", "tcp", "127.0.0.1", 7000);
 	return listener;
 }
 

@@ -39,11 +39,7 @@
 
 static void register_process(pid_t pid, const char *label, const char *protocol, uint16_t port)
 {
-	char pid_text[16], port_text[8];
-
-	snprintf(pid_text, sizeof(pid_text), "%d", (int)pid);
-	snprintf(port_text, sizeof(port_text), "%u", port);
-	loader_ok("register-pid", pid_text, label, protocol, "127.0.0.1", port_text, NULL);
+	loader_register(pid, label, protocol, "127.0.0.1", port);
 }
 
 static void load_foo(void)

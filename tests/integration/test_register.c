@@ -255,11 +255,9 @@ static void mistakes_change_nothing(void **state)
 	struct netns_fixture *ns = netns_or_skip(state);
 	CLEANUP_FD int listener = tcp_listen("127.0.0.1", 7000);
 	CLEANUP_FREE char *before = NULL;
-	char pid[16];
 
 	loader_ok(OPERATOR_LOAD, NULL);
-	snprintf(pid, sizeof(pid), "%d", (int)getpid());
-	loader_ok("register-pid", pid, "foo", "tcp", "127.0.0.1", "7000", NULL);
+	loader_register(getpid(), "foo", "tcp", "127.0.0.1", 7000);
 	before = state_dump(ns->bpffs);
 	for (size_t i = 0; i < LEN(mistakes); i++) {
 		struct process *p =

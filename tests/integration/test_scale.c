@@ -116,12 +116,9 @@ static void fill_dispatcher(void)
 static int register_listener(const char *label, uint16_t port)
 {
 	int fd = tcp_listen("127.0.0.1", port);
-	char pid[16], port_text[8];
 
 	assert_return_code(fd, -fd);
-	snprintf(pid, sizeof(pid), "%d", (int)getpid());
-	snprintf(port_text, sizeof(port_text), "%u", port);
-	loader_ok("register-pid", pid, label, "tcp", "127.0.0.1", port_text, NULL);
+	loader_register(getpid(), label, "tcp", "127.0.0.1", port);
 	return fd;
 }
 

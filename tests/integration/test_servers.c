@@ -337,7 +337,6 @@ static void nc_by_register_pid(void **state)
 {
 	CLEANUP(process_stopp) struct process *p = NULL;
 	CLEANUP_FD int other = -1;
-	char pid[16];
 
 	netns_or_skip(state);
 	server_need("nc");
@@ -349,8 +348,7 @@ static void nc_by_register_pid(void **state)
 		.argv = (const char *const[]){ "nc", "-k", "-l", "127.0.0.1", "9999", NULL } });
 	process_wait_port(p, "tcp", 9999);
 	server_refuses("127.0.0.2", 80); /* it has not registered itself */
-	snprintf(pid, sizeof(pid), "%d", (int)process_pid(p));
-	loader_ok("register-pid", pid, "foo", "tcp", "127.0.0.1", "9999", NULL);
+	loader_register(process_pid(p), "foo", "tcp", "127.0.0.1", 9999);
 	assert_nc_gets(p, "first");
 	assert_nc_gets(p, "second");
 	assert_false(net_readable(other, 0));

@@ -34,10 +34,7 @@ static const struct guest_options by_label = { .env = { FOO, INFO } };
 
 static void register_pid(struct process *p)
 {
-	char pid[16];
-
-	snprintf(pid, sizeof(pid), "%d", (int)process_pid(p));
-	loader_ok("register-pid", pid, "foo", "tcp", "127.0.0.1", "8080", NULL);
+	loader_register(process_pid(p), "foo", "tcp", "127.0.0.1", 8080);
 }
 
 static void chroot_before_listen(void **state)
@@ -218,7 +215,7 @@ static void reuseport_with_a_socket_array(void **state)
 	snprintf(pid, sizeof(pid), "%d", (int)getpid());
 	map = sockets_array();
 	registered = tcp_listen_reuseport("127.0.0.1", 8081);
-	loader_ok("register-pid", pid, "foo", "tcp", "127.0.0.1", "8081", NULL);
+	loader_register(getpid(), "foo", "tcp", "127.0.0.1", 8081);
 	assert_int_equal(array_put(map, 1, registered), -EBUSY);
 	close(TAKE_FD(registered));
 

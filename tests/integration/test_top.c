@@ -29,14 +29,12 @@ static void printed_is(const char *expression, const char *expected)
 static int register_web(void)
 {
 	int listener = tcp_listen("127.0.0.1", 7000);
-	char pid[16];
 
 	assert_return_code(listener, -listener);
-	snprintf(pid, sizeof(pid), "%d", (int)getpid());
 	loader_ok(OPERATOR_LOAD, NULL);
 	loader_ok("bind", "web", "tcp", "127.1.0.0/16", "80", NULL);
 	loader_ok("bind", "empty", "tcp", "127.2.0.0/16", "80", NULL);
-	loader_ok("register-pid", pid, "web", "tcp", "127.0.0.1", "7000", NULL);
+	loader_register(getpid(), "web", "tcp", "127.0.0.1", 7000);
 	return listener;
 }
 
@@ -102,16 +100,14 @@ static void sockets_and_their_owners_are_named(void **state)
 static void a_dual_stack_socket_is_one(void **state)
 {
 	CLEANUP_FD int listener = -1;
-	char pid[16];
 
 	(void)netns_or_skip(state);
 	listener = tcp_listen_dual(7000);
 	assert_return_code(listener, -listener);
-	snprintf(pid, sizeof(pid), "%d", (int)getpid());
 	loader_ok(OPERATOR_LOAD, NULL);
 	loader_ok("bind", "web", "tcp", "127.1.0.0/16", "80", NULL);
 	loader_ok("bind", "web", "tcp", "fd00::/8", "80", NULL);
-	loader_ok("register-pid", pid, "web", "tcp", "::", "7000", NULL);
+	loader_register(getpid(), "web", "tcp", "::", 7000);
 	printed_is("[(v['sockets'], len(v['owners'])) for v in d['labels']]", "[(1, 1)]");
 }
 

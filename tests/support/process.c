@@ -526,3 +526,13 @@ void loader_ok(const char *arg, ...)
 	if (r.status != 0)
 		fail_msg("isomer-loader %s …: exit status %d\n%s%s", arg, r.status, r.out, r.err);
 }
+
+void loader_register(pid_t pid, const char *label, const char *protocol, const char *ip,
+		     uint16_t port)
+{
+	char pid_text[16], port_text[8];
+
+	snprintf(pid_text, sizeof(pid_text), "%d", (int)pid);
+	snprintf(port_text, sizeof(port_text), "%u", port);
+	loader_ok("register-pid", pid_text, label, protocol, ip, port_text, NULL);
+}

@@ -68,6 +68,11 @@ struct command_result loader(const char *arg, ...) __attribute__((sentinel));
 /** The same, and fails the test with what it printed when it does not exit with 0. */
 void loader_ok(const char *arg, ...) __attribute__((sentinel));
 
+/** `isomer-loader register-pid`, of the socket of process @pid that is bound to @ip and @port; as
+ * loader_ok(). */
+void loader_register(pid_t pid, const char *label, const char *protocol, const char *ip,
+		     uint16_t port);
+
 /** Paths of what was built: from ISOMER_LOADER and ISOMER_PRELOAD in the environment, else as
  * compiled in. */
 const char *loader_path(void);
