@@ -8,6 +8,7 @@ foreach(guest attacker carries_on cases daemon early echo filtered forks inherit
   add_executable(guest_${guest} ${CMAKE_CURRENT_LIST_DIR}/guests/${guest}.c)
   list(APPEND guest_targets guest_${guest})
 endforeach()
+target_sources(guest_udp_cases PRIVATE ${CMAKE_CURRENT_LIST_DIR}/guests/udp_calls.c)
 foreach(guest early_fork no_memory other_preload)
   add_library(guest_${guest} MODULE ${CMAKE_CURRENT_LIST_DIR}/guests/${guest}.c)
   list(APPEND guest_targets guest_${guest})

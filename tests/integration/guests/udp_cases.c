@@ -11,10 +11,8 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
-#include <sys/uio.h>
-#include <time.h>
 
-#include "guest.h"
+#include "udp_calls.h"
 
 #ifndef IPV6_RECVORIGDSTADDR
 #define IPV6_RECVORIGDSTADDR 74
@@ -22,201 +20,6 @@
 #ifndef IPV6_FREEBIND
 #define IPV6_FREEBIND 78
 #endif
-
-static struct sockaddr_storage server_addr;
-static socklen_t server_len;
-static int server, client;
-static bool ipv6;
-
-static void set(int level, int option, int value)
-{
-	int ret = setsockopt(server, level, option, &value, sizeof(value));
-
-	printf("  set %d %d to %d: %d %s\n", level, option, value, ret,
-	       ret ? strerrorname_np(errno) : "-");
-}
-
-static void get(int level, int option, socklen_t len)
-{
-	unsigned char value[8] = { 0xaa, 0xaa, 0xaa, 0xaa, 0xaa, 0xaa, 0xaa, 0xaa };
-	int ret = getsockopt(server, level, option, value, &len);
-
-	printf("  get %d %d: %d len %u value %02x%02x%02x%02x%02x\n", level, option, ret, len,
-	       value[0], value[1], value[2], value[3], value[4]);
-}
-
-static void client_sends(const char *text, size_t n)
-{
-	struct pollfd p = { .fd = server, .events = POLLIN };
-
-	if (sendto(client, text, n, 0, (struct sockaddr *)&server_addr, server_len) != (ssize_t)n)
-		guest_die("client");
-	if (poll(&p, 1, 5000) != 1)
-		guest_die("poll");
-}
-
-static void print_bytes(const char *what, const void *data, size_t n)
-{
-	const unsigned char *byte = data;
-
-	printf("  %s:", what);
-	for (size_t i = 0; i < n; i++)
-		printf(" %02x", byte[i]);
-	puts("");
-}
-
-/* Without the client's port, which differs. */
-static void print_name(const void *name, size_t size, size_t len)
-{
-	unsigned char bytes[64];
-
-	memcpy(bytes, name, size);
-	if (len >= 4 && size >= 4)
-		bytes[2] = bytes[3] = 0;
-	printf("  namelen %zu\n", len);
-	print_bytes("name", bytes, size);
-}
-
-/* Of times and interfaces only that they are there. */
-static void print_control(const struct msghdr *m)
-{
-	printf("  controllen %zu flags %x\n", (size_t)m->msg_controllen, m->msg_flags);
-	for (struct cmsghdr *c = CMSG_FIRSTHDR(m); c; c = CMSG_NXTHDR((struct msghdr *)m, c)) {
-		printf("  level %d type %d len %zu\n", c->cmsg_level, c->cmsg_type,
-		       (size_t)c->cmsg_len);
-		if (c->cmsg_level != SOL_SOCKET && c->cmsg_len >= CMSG_LEN(0) &&
-		    !(c->cmsg_type == IP_RECVERR || c->cmsg_type == IPV6_RECVERR))
-			print_bytes("data", CMSG_DATA(c), c->cmsg_len - CMSG_LEN(0));
-	}
-}
-
-static void print_result(const char *what, ssize_t n, const void *data, size_t size)
-{
-	printf("%s: %zd %s\n", what, n,
-	       n < 0                  ? strerrorname_np(errno)
-	       : errno == GUEST_ERRNO ? "-"
-				      : "errno changed");
-	print_bytes("data", data, size);
-}
-
-/* ---- one call each ---- */
-
-static void by_recvmsg(const char *what, size_t size, size_t namelen, size_t controllen, int flags)
-{
-	char data[32] = { 0 }, name[64], control[4096];
-	struct iovec iov = { data, size };
-	struct msghdr m = {
-		.msg_name = namelen == SIZE_MAX ? NULL : name,
-		.msg_namelen = namelen == SIZE_MAX ? 7 : (socklen_t)namelen,
-		.msg_iov = &iov,
-		.msg_iovlen = 1,
-		.msg_control = controllen == SIZE_MAX ? NULL : control,
-		.msg_controllen = controllen == SIZE_MAX ? 100 : controllen,
-		.msg_flags = 0x55,
-	};
-	ssize_t n;
-
-	memset(name, 0xaa, sizeof(name));
-	memset(control, 0, sizeof(control));
-	errno = GUEST_ERRNO;
-	n = recvmsg(server, &m, flags);
-	print_result(what, n, data, sizeof(data));
-	print_name(name, sizeof(name), m.msg_namelen);
-	if (controllen != SIZE_MAX)
-		print_control(&m);
-	else
-		printf("  controllen %zu flags %x\n", (size_t)m.msg_controllen, m.msg_flags);
-}
-
-static void by_recvfrom(const char *what, size_t size, size_t namelen, int flags)
-{
-	char data[32] = { 0 }, name[64];
-	socklen_t len = namelen == SIZE_MAX ? 7 : (socklen_t)namelen;
-	ssize_t n;
-
-	memset(name, 0xaa, sizeof(name));
-	errno = GUEST_ERRNO;
-	n = recvfrom(server, data, size, flags,
-		     namelen == SIZE_MAX ? NULL : (struct sockaddr *)name, &len);
-	print_result(what, n, data, sizeof(data));
-	print_name(name, sizeof(name), len);
-}
-
-static void by_recv(const char *what, size_t size, int flags)
-{
-	char data[32] = { 0 };
-	ssize_t n;
-
-	errno = GUEST_ERRNO;
-	n = recv(server, data, size, flags);
-	print_result(what, n, data, sizeof(data));
-}
-
-static void by_read(const char *what, size_t size)
-{
-	char data[32] = { 0 };
-	ssize_t n;
-
-	errno = GUEST_ERRNO;
-	n = read(server, data, size);
-	print_result(what, n, data, sizeof(data));
-}
-
-static void by_readv(const char *what, const struct iovec *iov, int count, const char *data,
-		     size_t size)
-{
-	ssize_t n;
-
-	errno = GUEST_ERRNO;
-	n = readv(server, iov, count);
-	print_result(what, n, data, size);
-}
-
-static void by_recvmmsg(const char *what, unsigned n, int flags, struct timespec *timeout,
-			size_t controllen, size_t size)
-{
-	static char data[40][32], control[40][256], name[40][64];
-	struct iovec iov[40];
-	struct mmsghdr v[40];
-	int ret;
-
-	memset(data, 0, sizeof(data));
-	memset(name, 0xaa, sizeof(name));
-	for (unsigned i = 0; i < 40; i++) {
-		iov[i] = (struct iovec){ data[i], size };
-		v[i] = (struct mmsghdr){ .msg_len = 77,
-					 .msg_hdr = { .msg_name = i % 2 ? NULL : name[i],
-						      .msg_namelen = i % 3 ? 28 : 3,
-						      .msg_iov = &iov[i],
-						      .msg_iovlen = 1,
-						      .msg_control = controllen ? control[i] : NULL,
-						      .msg_controllen = controllen } };
-	}
-	errno = GUEST_ERRNO;
-	ret = recvmmsg(server, v, n, flags, timeout);
-	printf("%s: %d %s\n", what, ret,
-	       ret < 0                ? strerrorname_np(errno)
-	       : errno == GUEST_ERRNO ? "-"
-				      : "errno changed");
-	for (int i = 0; i < ret; i++) {
-		printf("  %d: len %u\n", i, v[i].msg_len);
-		print_bytes("data", data[i], 8);
-		print_name(name[i], 32, v[i].msg_hdr.msg_namelen);
-		print_control(&v[i].msg_hdr);
-	}
-}
-
-static void drain(void)
-{
-	char data[8];
-	unsigned n = 0;
-
-	while (recv(server, data, sizeof(data), MSG_DONTWAIT) >= 0)
-		n++;
-	printf("left: %u\n", n);
-}
-
-/* ---- cases ---- */
 
 static const size_t nothing = SIZE_MAX;
 
@@ -366,13 +169,13 @@ static void many(void)
 
 static void options(bool on)
 {
-	set(SOL_IP, IP_RECVORIGDSTADDR, on);
-	set(SOL_IPV6, IPV6_RECVORIGDSTADDR, on);
-	set(SOL_IP, IP_PKTINFO, on);
-	set(SOL_IPV6, IPV6_RECVPKTINFO, on);
-	set(SOL_IP, IP_RECVTTL, on);
-	set(SOL_IPV6, IPV6_RECVHOPLIMIT, on);
-	set(SOL_SOCKET, SO_RXQ_OVFL, on);
+	udp_set(SOL_IP, IP_RECVORIGDSTADDR, on);
+	udp_set(SOL_IPV6, IPV6_RECVORIGDSTADDR, on);
+	udp_set(SOL_IP, IP_PKTINFO, on);
+	udp_set(SOL_IPV6, IPV6_RECVPKTINFO, on);
+	udp_set(SOL_IP, IP_RECVTTL, on);
+	udp_set(SOL_IPV6, IPV6_RECVHOPLIMIT, on);
+	udp_set(SOL_SOCKET, SO_RXQ_OVFL, on);
 }
 
 static void get_options(void)
@@ -380,11 +183,11 @@ static void get_options(void)
 	static const socklen_t lengths[] = { 0, 1, 2, 4, 8 };
 
 	for (size_t i = 0; i < 5; i++) {
-		get(SOL_IP, IP_RECVORIGDSTADDR, lengths[i]);
-		get(SOL_IPV6, IPV6_RECVORIGDSTADDR, lengths[i]);
-		get(SOL_IP, IP_FREEBIND, lengths[i]);
-		get(SOL_IPV6, IPV6_FREEBIND, lengths[i]);
-		get(SOL_IP, IP_RECVTTL, lengths[i]);
+		udp_get(SOL_IP, IP_RECVORIGDSTADDR, lengths[i]);
+		udp_get(SOL_IPV6, IPV6_RECVORIGDSTADDR, lengths[i]);
+		udp_get(SOL_IP, IP_FREEBIND, lengths[i]);
+		udp_get(SOL_IPV6, IPV6_FREEBIND, lengths[i]);
+		udp_get(SOL_IP, IP_RECVTTL, lengths[i]);
 	}
 }
 
@@ -407,18 +210,18 @@ static void control(void)
 	get_options();
 	puts("nothing asked for");
 	controls();
-	set(SOL_SOCKET, SO_TIMESTAMP, 1);
-	set(SOL_IP, IP_RECVTTL, 1);
+	udp_set(SOL_SOCKET, SO_TIMESTAMP, 1);
+	udp_set(SOL_IP, IP_RECVTTL, 1);
 	puts("other things asked for");
 	controls();
-	set(SOL_SOCKET, SO_TIMESTAMP, 0);
-	set(SOL_IP, IP_RECVTTL, 0);
+	udp_set(SOL_SOCKET, SO_TIMESTAMP, 0);
+	udp_set(SOL_IP, IP_RECVTTL, 0);
 	options(true);
 	get_options();
 	puts("all asked for");
 	controls();
-	set(SOL_IP, IP_PKTINFO, 0);
-	set(SOL_IPV6, IPV6_RECVPKTINFO, 0);
+	udp_set(SOL_IP, IP_PKTINFO, 0);
+	udp_set(SOL_IPV6, IPV6_RECVPKTINFO, 0);
 	puts("most asked for");
 	controls();
 	options(false);
@@ -430,9 +233,9 @@ static void control(void)
 	client_sends("hello", 5);
 	by_recvmsg("control", 8, 64, 200, 0);
 	options(false);
-	set(SOL_IP, IP_FREEBIND, 1);
+	udp_set(SOL_IP, IP_FREEBIND, 1);
 	get_options();
-	set(SOL_IP, IP_FREEBIND, 0);
+	udp_set(SOL_IP, IP_FREEBIND, 0);
 	get_options();
 }
 
@@ -443,8 +246,8 @@ static void errors(void)
 	struct pollfd p = { .fd = server };
 
 	((struct sockaddr_in *)&nobody)->sin_port = htons(9);
-	set(SOL_IP, IP_RECVERR, 1);
-	set(SOL_IPV6, IPV6_RECVERR, 1);
+	udp_set(SOL_IP, IP_RECVERR, 1);
+	udp_set(SOL_IPV6, IPV6_RECVERR, 1);
 	printf("send: %zd\n",
 	       sendto(server, "hello", 5, 0, (struct sockaddr *)&nobody, server_len));
 	if (poll(&p, 1, 5000) != 1)
@@ -452,8 +255,8 @@ static void errors(void)
 	by_recv("error", 8, MSG_DONTWAIT);
 	by_recvmsg("error queue", 8, 64, 512, MSG_ERRQUEUE);
 	by_recv("error is gone", 8, MSG_DONTWAIT);
-	set(SOL_IP, IP_RECVERR, 0);
-	set(SOL_IPV6, IPV6_RECVERR, 0);
+	udp_set(SOL_IP, IP_RECVERR, 0);
+	udp_set(SOL_IPV6, IPV6_RECVERR, 0);
 }
 
 /* ---- sending ---- */
@@ -598,8 +401,8 @@ static void receiving_nowhere(char *nowhere, void *null)
 	says("recvmmsg, second list", recvmmsg(server, v, 2, MSG_DONTWAIT, NULL));
 	drain();
 	for (int i = 0; i < 2; i++) {
-		set(SOL_IP, IP_PKTINFO, i);
-		set(SOL_IPV6, IPV6_RECVPKTINFO, i);
+		udp_set(SOL_IP, IP_PKTINFO, i);
+		udp_set(SOL_IPV6, IPV6_RECVPKTINFO, i);
 		client_sends("hello", 5);
 		m = (struct msghdr){ .msg_name = &from,
 				     .msg_namelen = sizeof(from),
@@ -611,8 +414,8 @@ static void receiving_nowhere(char *nowhere, void *null)
 		says("recvmsg, control", recvmsg(server, &m, 0));
 		printf("  controllen %zu flags %x\n", (size_t)m.msg_controllen, m.msg_flags);
 	}
-	set(SOL_IP, IP_PKTINFO, 0);
-	set(SOL_IPV6, IPV6_RECVPKTINFO, 0);
+	udp_set(SOL_IP, IP_PKTINFO, 0);
+	udp_set(SOL_IPV6, IPV6_RECVPKTINFO, 0);
 	drain();
 }
 
