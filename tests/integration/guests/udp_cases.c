@@ -476,6 +476,73 @@ static void state(void)
 	drain();
 }
 
+/* Another descriptor of the server, that the kernel has just confirmed to be that. */
+static int used_copy(void)
+{
+	int copy = dup(server);
+	char data[8];
+
+	client_sends("copy", 4);
+	if (copy < 0 || recv(copy, data, sizeof(data), 0) != 4)
+		guest_die("copy");
+	return copy;
+}
+
+/* Its number becomes that of a Unix socket, and descriptors come by that to who wants none. */
+static void number_of_a_unix_socket(void)
+{
+	union {
+		struct cmsghdr first;
+		char bytes[CMSG_SPACE(sizeof(int))];
+	} control = { .first = { .cmsg_len = CMSG_LEN(sizeof(int)),
+				 .cmsg_level = SOL_SOCKET,
+				 .cmsg_type = SCM_RIGHTS } };
+	struct iovec iov = { "x", 1 };
+	struct msghdr m = { .msg_iov = &iov,
+			    .msg_iovlen = 1,
+			    .msg_control = &control,
+			    .msg_controllen = sizeof(control) };
+	int copy = used_copy(), ends[2], before;
+	ssize_t n;
+	char byte;
+
+	close(copy);
+	memcpy(CMSG_DATA(&control.first), &client, sizeof(client));
+	if (socketpair(AF_UNIX, SOCK_DGRAM, 0, ends) < 0 || sendmsg(ends[1], &m, 0) != 1)
+		guest_die("socketpair");
+	before = guest_count_descriptors();
+	printf("same number: %d\n", ends[0] == copy);
+	n = recv(ends[0], &byte, 1, 0);
+	printf("received %zd, %d descriptors\n", n, guest_count_descriptors() - before);
+	close(ends[0]);
+	close(ends[1]);
+}
+
+/* Of another UDP socket, made and bound behind libc's back: its answers leave from it. */
+static void number_of_another_udp_socket(void)
+{
+	struct sockaddr_storage addr, peer;
+	socklen_t len = guest_address(ipv6 ? "::1" : "127.0.0.3", 0, &addr),
+		  peer_len = sizeof(peer);
+	int copy = used_copy(), other;
+	char data[8];
+
+	syscall(SYS_close, copy);
+	other = (int)syscall(SYS_socket, addr.ss_family, SOCK_DGRAM, 0);
+	printf("same number: %d\n", other == copy);
+	if (syscall(SYS_bind, other, &addr, len) < 0 ||
+	    getsockname(other, (struct sockaddr *)&addr, &len) < 0 ||
+	    sendto(client, "other", 5, 0, (struct sockaddr *)&addr, len) != 5 ||
+	    recvfrom(other, data, sizeof(data), 0, (struct sockaddr *)&peer, &peer_len) != 5 ||
+	    sendto(other, data, 5, 0, (struct sockaddr *)&peer, peer_len) != 5)
+		guest_die("another UDP socket");
+	peer_len = sizeof(peer);
+	if (recvfrom(client, data, sizeof(data), 0, (struct sockaddr *)&peer, &peer_len) != 5)
+		guest_die("answer");
+	printf("from itself: %d\n", peer_len == len && memcmp(&peer, &addr, len) == 0);
+	close(other);
+}
+
 /* The server's number becomes that of what accept() makes, without a call of libc that closes it:
  * there is something to be read, and less room than that, or none. */
 static void number_of_a_connection(void)
@@ -542,6 +609,8 @@ int main(int argc, char **argv)
 	errors();
 	sending();
 	nowhere();
+	number_of_a_unix_socket();
+	number_of_another_udp_socket();
 	number_of_a_connection();
 	number_of_a_pipe();
 	puts("ready");
