@@ -9,8 +9,10 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <unistd.h>
 #include <cmocka.h>
 
 #include <linux/bpf.h>
@@ -24,6 +26,7 @@
 #define LOOKUPS  100 /* of each set */
 #define BINDINGS 2000
 #define BALLAST  10000 /* of each domain, in some sets */
+#define HOSTS    10000 /* of each domain, where there are only hosts */
 
 /* A socket serves one domain and protocol: so many of each. A set that has more of one kind gives
  * some of them the same. */
@@ -43,8 +46,13 @@ static int make_socket(unsigned int kind)
 	return kind % 2 ? udp_bind(ip, 0) : tcp_listen(ip, 0);
 }
 
-/* The sockets stay open until the program ends. */
-static void fill_destinations(struct dispatcher_fixture *f, uint64_t *ret_cookies)
+/* Of the destinations. */
+struct sockets {
+	int fd[DESTINATIONS];
+	uint64_t cookie[DESTINATIONS];
+};
+
+static void fill_destinations(struct dispatcher_fixture *f, struct sockets *ret)
 {
 	const struct rlimit limit = { DESTINATIONS * 3, DESTINATIONS * 3 };
 
@@ -56,8 +64,15 @@ static void fill_destinations(struct dispatcher_fixture *f, uint64_t *ret_cookie
 
 		assert_return_code(fd, -fd);
 		dispatcher_register(f, i, 0, fd);
-		ret_cookies[i] = net_cookie(fd);
+		ret->fd[i] = fd;
+		ret->cookie[i] = net_cookie(fd);
 	}
+}
+
+static void close_sockets(const struct sockets *s)
+{
+	for (uint32_t i = 0; i < DESTINATIONS; i++)
+		close(s->fd[i]);
 }
 
 static size_t make_set(struct model_random *random, size_t most, struct isomer_binding *ret)
@@ -89,14 +104,14 @@ struct counts {
 };
 
 static void check(const struct dispatcher_fixture *f, const struct isomer_binding *bindings,
-		  size_t n, const struct model_lookup *l, const uint64_t *cookies,
+		  size_t n, const struct model_lookup *l, const struct sockets *s,
 		  struct counts *counts)
 {
 	struct model_answer answer = model_search(bindings, n, l);
 	uint64_t cookie = 0;
 
 	assert_int_equal(dispatcher_run(f, l, &cookie), SK_PASS);
-	assert_int_equal(cookie, answer.winner ? cookies[answer.winner->destination] : 0);
+	assert_int_equal(cookie, answer.winner ? s->cookie[answer.winner->destination] : 0);
 	counts->lookups++;
 	counts->matched += answer.matches > 0;
 	counts->overlapping += answer.matches > 1;
@@ -108,13 +123,13 @@ static void program_agrees_with_the_model(void **state)
 	CLEANUP(dispatcher_fixture_freep) struct dispatcher_fixture *f = NULL;
 	struct model_random random = model_random_make(1);
 	static struct isomer_binding bindings[BINDINGS + 2 * BALLAST];
-	static uint64_t cookies[DESTINATIONS];
+	static struct sockets sockets;
 	struct counts counts = { 0 };
 
 	netns_or_skip(state);
 	f = dispatcher_fixture_make(DESTINATIONS);
 	dispatcher_need_run(f);
-	fill_destinations(f, cookies);
+	fill_destinations(f, &sockets);
 	for (int set = 0; set < SETS; set++) {
 		size_t n = make_set(&random, set % 3 ? BINDINGS : 20, bindings), all = n;
 
@@ -125,19 +140,69 @@ static void program_agrees_with_the_model(void **state)
 		for (int i = 0; i < LOOKUPS; i++) {
 			struct model_lookup l = model_lookup_near(&random, bindings, n);
 
-			check(f, bindings, all, &l, cookies, &counts);
+			check(f, bindings, all, &l, &sockets, &counts);
 		}
 	}
+	close_sockets(&sockets);
 	printf("%u lookups, %u matched, %u by two or more bindings, %u decided by ports\n",
 	       counts.lookups, counts.matched, counts.overlapping, counts.by_ports);
 	assert_in_range(counts.overlapping * 100, counts.lookups * 30, UINT32_MAX);
 	assert_in_range(counts.by_ports * 100, counts.lookups * 10, UINT32_MAX);
 }
 
+/* Hosts of both domains that differ in one word of the address, of which IPv6 has the first bits in
+ * common. */
+static size_t make_hosts(unsigned int word, struct isomer_binding *ret)
+{
+	for (uint32_t i = 0; i < 2 * HOSTS; i++) {
+		uint32_t number = i * 0x9e3779b1, at = i < HOSTS ? 0 : 4 * word;
+		struct isomer_binding b = {
+			.domain = i < HOSTS ? AF_INET : AF_INET6,
+			.protocol = IPPROTO_TCP,
+			.prefixlen = i < HOSTS ? 32 : 128,
+			.port_first = 80,
+			.port_last = 80,
+		};
+
+		number = htonl(i < HOSTS ? number : 0x0a000000 | (number & 0xffffff));
+		memcpy(b.addr + at, &number, sizeof(number));
+		b.destination = kind_of(b.domain, b.protocol) * KIND_SIZE + i % KIND_SIZE;
+		ret[i] = b;
+	}
+	return 2 * HOSTS;
+}
+
+static void program_agrees_with_the_model_about_tables(void **state)
+{
+	CLEANUP(dispatcher_fixture_freep) struct dispatcher_fixture *f = NULL;
+	struct model_random random = model_random_make(2);
+	static struct isomer_binding bindings[2 * HOSTS];
+	static struct sockets sockets;
+	struct counts counts = { 0 };
+
+	netns_or_skip(state);
+	f = dispatcher_fixture_make(DESTINATIONS);
+	dispatcher_need_run(f);
+	fill_destinations(f, &sockets);
+	for (unsigned int word = 0; word < 4; word++) {
+		size_t n = make_hosts(word, bindings);
+
+		dispatcher_publish(f, bindings, n);
+		for (int i = 0; i < 10 * LOOKUPS; i++) {
+			struct model_lookup l = model_lookup_near(&random, bindings, n);
+
+			check(f, bindings, n, &l, &sockets, &counts);
+		}
+	}
+	close_sockets(&sockets);
+	assert_in_range(counts.matched * 100, counts.lookups * 20, UINT32_MAX);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		netns_test(program_agrees_with_the_model),
+		netns_test(program_agrees_with_the_model_about_tables),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
