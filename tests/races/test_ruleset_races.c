@@ -1,555 +1,19 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The swap of the ruleset in every order: writers that are killed at any point and followed by
  * others, a reader, and a packet. All of them are the product's own code, loader/index.c and
- * bpf/dispatcher.bpf.c. The kernel is a model of what it promises, and of no more: a map goes in
- * the moment when nothing holds it any more, also while a packet reads it; and the update of a map
- * of maps returns when no packet is under way that may have seen what was there before.
+ * bpf/dispatcher.bpf.c; the kernel is a model.
  */
-#include <dirent.h>
-#include <errno.h>
 #include <netinet/in.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
-
-#include <bpf/bpf.h>
 #include <cmocka.h>
 
-#include "loader/batch.h"
 #include "loader/index.h"
-#include "state/bpfsys.h"
-#include "state/parse.h"
+#include "races/ruleset_world.h"
 #include "support/explorer.h"
 #include "support/host_program.h"
-
-enum { WRITER, SECOND_WRITER, READER, PACKET, PROCESSES };
-
-#define SETS       3 /* of bindings: what is in force at the beginning, and one of each writer */
-#define MAPS       8
-#define FDS        8
-#define RULESET_FD 100
-#define BLOCKS_MAX 4
-
-enum kind { FREE, LIST, RULES };
-
-/* The kernel's id of a map is its place + 1. */
-struct map {
-	uint8_t kind;
-	uint8_t pinned, in_force, frozen;
-	uint8_t written; /* blocks of an index, as a mask; entries of a list, which are one */
-	uint8_t set;     /* whose contents it has */
-	uint8_t list;    /* of an index: what its header says */
-	uint8_t gone;    /* nobody held it any more */
-};
-
-struct world {
-	struct map map[MAPS];
-	uint8_t fd[FDS], owner[FDS]; /* map and process, both + 1; 0: free */
-	uint8_t n_maps;
-	uint8_t lock;                /* who writes, + 1 */
-	uint8_t updating;            /* the writer is in the update, which cannot be interrupted */
-	uint8_t under_way, outdated; /* is the packet; is it since before the update */
-	uint8_t seen[PROCESSES];     /* sets in force since the process has begun */
-};
-
-static struct isomer_binding binding[SETS];
-static struct ruleset compiled[SETS];
-
-static struct world *world(void)
-{
-	return explorer_world();
-}
-
-/* ---- maps and descriptors ---- */
-
-static struct map *map_of(uint32_t id)
-{
-	explorer_check(id >= 1 && id <= world()->n_maps);
-	return &world()->map[id - 1];
-}
-
-static uint32_t id_of_fd(int fd)
-{
-	explorer_check(fd >= 0 && fd < FDS && world()->owner[fd] == explorer_process() + 1);
-	return world()->fd[fd];
-}
-
-static void let_go(void)
-{
-	struct world *w = world();
-
-	for (uint32_t id = 1; id <= w->n_maps; id++) {
-		struct map *m = map_of(id);
-		bool held = m->pinned || m->in_force;
-
-		for (int fd = 0; fd < FDS; fd++)
-			held = held || w->fd[fd] == id;
-		m->gone = m->gone || !held;
-	}
-}
-
-static int64_t open_map(uint32_t id)
-{
-	struct world *w = world();
-	int fd = 0;
-
-	while (fd < FDS && w->fd[fd])
-		fd++;
-	assert_in_range(fd, 0, FDS - 1);
-	w->fd[fd] = (uint8_t)id;
-	w->owner[fd] = (uint8_t)(explorer_process() + 1);
-	return fd;
-}
-
-static int set_in_force(const struct world *w)
-{
-	for (uint32_t id = 1; id <= w->n_maps; id++)
-		if (w->map[id - 1].in_force)
-			return w->map[id - 1].set;
-	return -1;
-}
-
-static uint32_t id_in_force(const struct world *w)
-{
-	for (uint32_t id = 1; id <= w->n_maps; id++)
-		if (w->map[id - 1].in_force)
-			return id;
-	return 0;
-}
-
-/* The map of a name such as "rules-7", or of a path that ends with it; 0 when it is not pinned. */
-static uint32_t find_pin(const char *path)
-{
-	const char *name = strrchr(path, '/') ? strrchr(path, '/') + 1 : path;
-	const char *dash = strchr(name, '-');
-	uint64_t id = 0;
-
-	explorer_check(dash && isomer_parse_number(dash + 1, strlen(dash + 1), MAPS, &id) == 0);
-	if (id == 0 || id > world()->n_maps || !map_of((uint32_t)id)->pinned)
-		return 0;
-	return (map_of((uint32_t)id)->kind == RULES) == !strncmp(name, "rules-", 6) ? (uint32_t)id
-										    : 0;
-}
-
-/* ---- what loader/index.c calls ---- */
-
-int kernel_close(int fd);
-int kernel_unlink(const char *path);
-DIR *kernel_opendir(const char *path);
-struct dirent *kernel_readdir(DIR *dir);
-int kernel_closedir(DIR *dir);
-void *kernel_mmap(void *at, size_t size, int protection, int flags, int fd, off_t offset);
-int kernel_munmap(void *memory, size_t size);
-void *process_calloc(size_t n, size_t size);
-void process_free(void *memory);
-int process_compile(const struct isomer_binding *bindings, size_t n, struct ruleset *ret);
-void process_done(struct ruleset *rs);
-
-void *process_calloc(size_t n, size_t size)
-{
-	return explorer_alloc(n * size);
-}
-
-void process_free(void *memory)
-{
-	(void)memory;
-}
-
-/* The compiler is not what is tried here, and takes long. */
-int process_compile(const struct isomer_binding *bindings, size_t n, struct ruleset *ret)
-{
-	const struct ruleset *rs = &compiled[bindings->destination];
-
-	explorer_check(n == 1);
-	*ret = (struct ruleset){ explorer_alloc(rs->n_blocks * sizeof(*rs->blocks)), rs->n_blocks };
-	memcpy(ret->blocks, rs->blocks, rs->n_blocks * sizeof(*rs->blocks));
-	return 0;
-}
-
-void process_done(struct ruleset *rs)
-{
-	(void)rs;
-}
-
-int kernel_close(int fd)
-{
-	int64_t r = 0;
-
-	EXPLORER_CALL("close", r)
-	{
-		id_of_fd(fd);
-		world()->fd[fd] = world()->owner[fd] = 0;
-		let_go();
-	}
-	return (int)r;
-}
-
-int kernel_unlink(const char *path)
-{
-	int64_t r = 0;
-
-	EXPLORER_CALL("unlink", r)
-	{
-		uint32_t id = find_pin(path);
-
-		if (id) {
-			map_of(id)->pinned = 0;
-			let_go();
-		} else {
-			r = -1;
-		}
-	}
-	return (int)r;
-}
-
-/* Only who holds the lock makes and removes pins, so it does not matter when they are read. */
-struct folder {
-	uint64_t next, pinned; /* ids, as a mask */
-	uint8_t kind[MAPS];
-	struct dirent entry;
-};
-
-DIR *kernel_opendir(const char *path)
-{
-	struct folder *f = explorer_alloc(sizeof(*f));
-	struct {
-		uint64_t pinned;
-		uint8_t kind[MAPS];
-	} a = { 0 };
-
-	(void)path;
-	EXPLORER_CALL("opendir", a)
-	{
-		for (uint32_t id = 1; id <= world()->n_maps; id++) {
-			a.pinned |= (uint64_t)map_of(id)->pinned << id;
-			a.kind[id - 1] = map_of(id)->kind;
-		}
-	}
-	f->pinned = a.pinned;
-	memcpy(f->kind, a.kind, sizeof(f->kind));
-	return (DIR *)f;
-}
-
-struct dirent *kernel_readdir(DIR *dir)
-{
-	struct folder *f = (struct folder *)dir;
-
-	for (f->next++; f->next <= MAPS; f->next++) {
-		if (!(f->pinned >> f->next & 1))
-			continue;
-		snprintf(f->entry.d_name, sizeof(f->entry.d_name), "%s-%u",
-			 f->kind[f->next - 1] == RULES ? "rules" : "list", (unsigned int)f->next);
-		return &f->entry;
-	}
-	return NULL;
-}
-
-int kernel_closedir(DIR *dir)
-{
-	(void)dir;
-	return 0;
-}
-
-int bpf_map_create(enum bpf_map_type type, const char *name, __u32 key_size, __u32 value_size,
-		   __u32 max_entries, const struct bpf_map_create_opts *opts)
-{
-	int64_t fd = 0;
-
-	(void)type;
-	(void)key_size;
-	(void)opts;
-	EXPLORER_CALL("makes a map", fd)
-	{
-		struct world *w = world();
-
-		assert_in_range(w->n_maps, 0, MAPS - 1);
-		assert_in_range(max_entries, 1, BLOCKS_MAX);
-		w->map[w->n_maps++].kind = !strcmp(name, "rules") ? RULES : LIST;
-		explorer_check(value_size == (!strcmp(name, "rules")
-						      ? sizeof(struct isomer_block)
-						      : sizeof(struct isomer_binding)));
-		fd = open_map(w->n_maps);
-	}
-	return (int)fd;
-}
-
-int bpf_map_freeze(int fd)
-{
-	int64_t r = 0;
-
-	EXPLORER_CALL("freezes a map", r)
-	{
-		map_of(id_of_fd(fd))->frozen = 1;
-	}
-	return (int)r;
-}
-
-/* A list, by who writes: to read what is there, or to put there what is being copied now. */
-static struct isomer_binding *mapped;
-static int mapped_fd; /* -1: for reading */
-
-void *kernel_mmap(void *at, size_t size, int protection, int flags, int fd, off_t offset)
-{
-	uint64_t set = 0;
-
-	(void)at;
-	(void)flags;
-	(void)offset;
-	mapped = explorer_alloc(size);
-	mapped_fd = fd;
-	if (protection & PROT_WRITE)
-		return mapped;
-	mapped_fd = -1;
-	EXPLORER_CALL("maps a list", set)
-	{
-		explorer_check(map_of(id_of_fd(fd))->written && !map_of(id_of_fd(fd))->gone);
-		set = map_of(id_of_fd(fd))->set;
-	}
-	*mapped = binding[set];
-	return mapped;
-}
-
-int kernel_munmap(void *memory, size_t size)
-{
-	int64_t r = 0;
-
-	(void)memory;
-	(void)size;
-	if (mapped_fd < 0)
-		return 0;
-	EXPLORER_CALL("writes a list", r)
-	{
-		struct map *m = map_of(id_of_fd(mapped_fd));
-
-		explorer_check(!m->frozen && m->kind == LIST);
-		m->set = (uint8_t)mapped->destination;
-		m->written = 1;
-	}
-	return (int)r;
-}
-
-int batch_write_array(int fd, const void *values, size_t size, size_t n)
-{
-	const struct isomer_block *blocks = values;
-	int64_t r = 0;
-
-	explorer_check(size == sizeof(*blocks));
-	for (size_t i = 0; i < n; i++)
-		EXPLORER_CALL("writes a block", r)
-		{
-			struct map *m = map_of(id_of_fd(fd));
-
-			explorer_check(!m->frozen && m->kind == RULES);
-			m->written |= (uint8_t)(1 << i);
-			m->list = (uint8_t)((const struct isomer_index_header *)blocks)->list;
-			m->set = map_of(m->list)->set;
-			explorer_check(i == 0 || !memcmp(&blocks[i], &compiled[m->set].blocks[i],
-							 sizeof(blocks[i])));
-		}
-	return (int)r;
-}
-
-/* A list, by who only reads. */
-int batch_read_array(int fd, void *values, size_t size, size_t n)
-{
-	struct {
-		uint64_t written, set;
-	} a = { 0 };
-
-	explorer_check(size == sizeof(*binding) && n == 1);
-	EXPLORER_CALL("reads a list", a)
-	{
-		a.written = map_of(id_of_fd(fd))->written;
-		a.set = map_of(id_of_fd(fd))->set;
-	}
-	explorer_check(a.written);
-	memcpy(values, &binding[a.set], size);
-	return 0;
-}
-
-int dispatcher_open_pin(const struct dispatcher *d, const char *name, enum dispatcher_mode mode,
-			int *ret_fd)
-{
-	int64_t fd = 0;
-
-	(void)d;
-	(void)mode;
-	EXPLORER_CALL("opens a pin", fd)
-	{
-		uint32_t id = find_pin(name);
-
-		fd = id ? open_map(id) : -ENOENT;
-	}
-	if (fd < 0)
-		return (int)fd;
-	*ret_fd = (int)fd;
-	return 0;
-}
-
-int dispatcher_pin(const struct dispatcher *d, const char *name, int fd, mode_t mode)
-{
-	int64_t r = 0;
-
-	(void)d;
-	(void)mode;
-	EXPLORER_CALL("pins", r)
-	{
-		map_of(id_of_fd(fd))->pinned = 1;
-		explorer_check(find_pin(name) == id_of_fd(fd));
-	}
-	return (int)r;
-}
-
-int bpfsys_map_info(int fd, struct bpf_map_info *ret_info)
-{
-	uint64_t id = 0;
-
-	EXPLORER_CALL("asks for an id", id)
-	{
-		id = id_of_fd(fd);
-	}
-	memset(ret_info, 0, sizeof(*ret_info));
-	ret_info->id = (uint32_t)id;
-	return 0;
-}
-
-static int lookup_in_force(void *value)
-{
-	uint64_t id = 0;
-
-	EXPLORER_CALL("asks what is in force", id)
-	{
-		id = id_in_force(world());
-	}
-	if (!id)
-		return -ENOENT;
-	memcpy(value, &(uint32_t){ (uint32_t)id }, sizeof(uint32_t));
-	return 0;
-}
-
-int bpfsys_map_lookup(int fd, const void *key, void *value)
-{
-	struct {
-		uint64_t set, list, written;
-	} a = { 0 };
-	struct isomer_index_header header;
-
-	(void)key;
-	if (fd == RULESET_FD)
-		return lookup_in_force(value);
-	EXPLORER_CALL("reads a header", a)
-	{
-		const struct map *m = map_of(id_of_fd(fd));
-
-		a.set = m->set;
-		a.list = m->list;
-		a.written = m->written;
-	}
-	explorer_check(a.written & 1);
-	memcpy(&header, compiled[a.set].blocks, sizeof(header));
-	header.list = (uint32_t)a.list;
-	memcpy(value, &header, sizeof(header));
-	return 0;
-}
-
-/* Two calls: the new one is there, and the former cannot be seen by any packet any more. */
-int bpfsys_map_update(int fd, const void *key, const void *value, uint64_t flags)
-{
-	const int *inner = value;
-	int64_t r = 0;
-
-	(void)key;
-	(void)flags;
-	explorer_check(fd == RULESET_FD);
-	EXPLORER_CALL("puts an index in force", r)
-	{
-		struct world *w = world();
-		uint32_t former = id_in_force(w);
-
-		if (former)
-			map_of(former)->in_force = 0;
-		map_of(id_of_fd(*inner))->in_force = 1;
-		for (int p = 0; p < PROCESSES; p++)
-			w->seen[p] |= (uint8_t)(1 << set_in_force(w));
-		w->outdated = w->under_way;
-		w->updating = 1;
-		let_go();
-	}
-	EXPLORER_CALL("has waited for packets", r)
-	{
-		if (world()->outdated)
-			explorer_block();
-		world()->updating = 0;
-	}
-	return (int)r;
-}
-
-/* Not used by what is tried here, but by what else is in the library of the state. */
-int bpfsys_obj_get(const char *path, uint32_t flags, int *ret_fd)
-{
-	(void)path;
-	(void)flags;
-	(void)ret_fd;
-	return -ENOENT;
-}
-
-/* ---- what the program calls ---- */
-
-static int64_t destination; /* that it asked for; -1: none */
-
-static void *read_block(uint32_t id, uint32_t i)
-{
-	uint64_t set = 0;
-
-	EXPLORER_CALL("the packet reads a block", set)
-	{
-		const struct map *m = map_of(id);
-
-		explorer_check(!m->gone);
-		explorer_check(m->written == (1 << compiled[m->set].n_blocks) - 1 && m->frozen);
-		set = m->set;
-	}
-	return i < compiled[set].n_blocks ? &compiled[set].blocks[i] : NULL;
-}
-
-void *host_map_lookup(void *map, const void *key)
-{
-	static char inner[MAPS + 1]; /* addresses alone */
-	uint64_t id = 0;
-	uint32_t i;
-
-	memcpy(&i, key, sizeof(i));
-	if (map == (void *)ruleset) {
-		EXPLORER_CALL("the packet looks what is in force", id)
-		{
-			id = id_in_force(world());
-		}
-		return id ? &inner[id] : NULL;
-	}
-	if ((char *)map > inner && (char *)map <= inner + MAPS)
-		return read_block((uint32_t)((char *)map - inner), i);
-	if (map == (void *)sockets)
-		destination = i;
-	return NULL;
-}
-
-long host_sk_assign(void *ctx, void *sk, __u64 flags)
-{
-	(void)ctx;
-	(void)sk;
-	(void)flags;
-	return -1;
-}
-
-long host_sk_release(void *sk)
-{
-	(void)sk;
-	return 0;
-}
 
 /* ---- processes ---- */
 
@@ -567,7 +31,7 @@ static struct dispatcher dispatcher_of(unsigned int process)
 static void check_pins(void)
 {
 	const struct world *w = world();
-	uint32_t in_force = id_in_force(w);
+	uint32_t in_force = world_id_in_force(w);
 
 	explorer_check(in_force);
 	for (uint32_t id = 1; id <= w->n_maps; id++)
@@ -583,20 +47,20 @@ static void run_writer(unsigned int process)
 	struct dispatcher d = dispatcher_of(process);
 	uint64_t set = 0;
 	struct bindings former = BINDINGS_NONE;
-	struct bindings wanted = { .entries = &binding[process + 1], .n = 1 };
+	struct bindings wanted = { .entries = &world_binding[process + 1], .n = 1 };
 
 	EXPLORER_CALL("takes the lock", set)
 	{
 		if (world()->lock)
 			explorer_block();
 		world()->lock = (uint8_t)(process + 1);
-		set = (uint64_t)set_in_force(world());
+		set = (uint64_t)world_set_in_force(world());
 	}
 	explorer_check(index_sweep(&d) == 0);
 	explorer_check(index_read(&d, &former) == 0);
 	explorer_check(former.n == 1 && former.entries->destination == set);
 	explorer_check(index_commit(&d, &wanted) == 0);
-	explorer_check(set_in_force(world()) == (int)process + 1);
+	explorer_check(world_set_in_force(world()) == (int)process + 1);
 	check_pins();
 	world()->lock = 0;
 }
@@ -607,7 +71,7 @@ static void begin(unsigned int process)
 
 	EXPLORER_CALL("begins", nothing)
 	{
-		world()->seen[process] = (uint8_t)(1 << set_in_force(world()));
+		world()->seen[process] = (uint8_t)(1 << world_set_in_force(world()));
 		world()->under_way |= process == PACKET;
 	}
 }
@@ -631,9 +95,9 @@ static void run_packet(void)
 	uint64_t nothing = 0;
 
 	begin(PACKET);
-	destination = -1;
+	world_destination = -1;
 	explorer_check(dispatcher(&ctx) == SK_DROP);
-	explorer_check(destination >= 0 && world()->seen[PACKET] >> destination & 1);
+	explorer_check(world_destination >= 0 && world()->seen[PACKET] >> world_destination & 1);
 	EXPLORER_CALL("the packet is done with", nothing)
 	{
 		world()->under_way = world()->outdated = 0;
@@ -661,7 +125,7 @@ static bool kill_process(unsigned int process)
 			w->fd[fd] = w->owner[fd] = 0;
 	if (w->lock == process + 1)
 		w->lock = 0;
-	let_go();
+	world_let_go();
 	return true;
 }
 
@@ -678,15 +142,15 @@ static int setup(void **state)
 {
 	(void)state;
 	for (uint32_t i = 0; i < SETS; i++) {
-		binding[i] = (struct isomer_binding){ .domain = AF_INET,
-						      .protocol = IPPROTO_TCP,
-						      .prefixlen = 32,
-						      .port_first = 80,
-						      .port_last = 80,
-						      .addr = { 127, 0, 0, 1 },
-						      .destination = i };
-		if (ruleset_compile(&binding[i], 1, &compiled[i]) < 0 ||
-		    compiled[i].n_blocks > BLOCKS_MAX)
+		world_binding[i] = (struct isomer_binding){ .domain = AF_INET,
+							    .protocol = IPPROTO_TCP,
+							    .prefixlen = 32,
+							    .port_first = 80,
+							    .port_last = 80,
+							    .addr = { 127, 0, 0, 1 },
+							    .destination = i };
+		if (ruleset_compile(&world_binding[i], 1, &world_compiled[i]) < 0 ||
+		    world_compiled[i].n_blocks > BLOCKS_MAX)
 			return -1;
 	}
 	return 0;
@@ -696,7 +160,7 @@ static int teardown(void **state)
 {
 	(void)state;
 	for (int i = 0; i < SETS; i++)
-		ruleset_done(&compiled[i]);
+		ruleset_done(&world_compiled[i]);
 	return 0;
 }
 
@@ -710,7 +174,7 @@ static void each_sees_one_whole_ruleset_that_was_in_force(void **state)
 	struct explorer_count count;
 
 	(void)state;
-	w.map[1].written = (uint8_t)((1 << compiled[0].n_blocks) - 1);
+	w.map[1].written = (uint8_t)((1 << world_compiled[0].n_blocks) - 1);
 	count = explore(&(struct exploration){
 		.world = &w,
 		.world_size = sizeof(w),

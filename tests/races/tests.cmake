@@ -14,3 +14,4 @@ target_link_libraries(isomer_test_index PRIVATE isomer_flags isomer_state)
 target_compile_options(isomer_test_index PRIVATE -include ${CMAKE_CURRENT_LIST_DIR}/renamed.h)
 isomer_add_test(test_ruleset_races races
   isomer_test_index isomer_test_host_program isomer_test_explorer isomer_loader_core)
+target_sources(test_ruleset_races PRIVATE ${CMAKE_CURRENT_LIST_DIR}/ruleset_world.c)
