@@ -38,7 +38,7 @@ static void view_done(struct view *v)
 }
 
 /* Waits for the next look. Returns 0, 1 when a key was pressed or the terminal has changed its
- * size, -EINTR when it is told to end, or another negative errno. */
+ * size, -EINTR when it is told to end or the terminal is gone, or another negative errno. */
 static int wait_next(const struct view *v, int keys_fd)
 {
 	struct pollfd fds[] = { { .fd = v->end_fd, .events = POLLIN },
@@ -47,7 +47,10 @@ static int wait_next(const struct view *v, int keys_fd)
 
 	if (n < 0)
 		return errno == EINTR ? 1 : -errno;
-	return fds[0].revents ? -EINTR : fds[1].revents != 0;
+	/* Who ignores SIGHUP would find a terminal that is gone ready for ever. */
+	if (fds[0].revents || fds[1].revents & (POLLHUP | POLLERR))
+		return -EINTR;
+	return fds[1].revents != 0;
 }
 
 /* Looks again, and compares. */

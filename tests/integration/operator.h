@@ -43,7 +43,7 @@ struct command_result operator_shell(int file, const char *script, ...) __attrib
 
 /**
  * Runs the program, up to a NULL, in a terminal of the kind @term. Once it has shown @text, types
- * @action, or sends it that signal ("SIGINT").
+ * @action, or sends it that signal ("SIGINT"), or takes the terminal away ("hang up").
  *
  * Prints "shown" or "not shown" and the exit status as Python has it ("shown ended with 0"); below
  * it all that came to the terminal.

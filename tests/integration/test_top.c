@@ -166,6 +166,20 @@ static void a_terminal_shows_the_labels_until_it_is_to_end(void **state)
 	check_terminal("xq"); /* another key does nothing */
 }
 
+/* By itself: SIGHUP would end it otherwise. */
+static void a_terminal_that_goes_ends_it(void **state)
+{
+	CLEANUP_FD int listener = -1;
+	struct command_result r;
+
+	(void)netns_or_skip(state);
+	listener = register_web();
+	r = operator_in_terminal("xterm", "web", "hang up", "/bin/sh", "-c",
+				 "trap '' HUP; exec \"$0\" top", loader_path(), NULL);
+	assert_int_equal(strncmp(r.out, "shown ended with 0\n", 19), 0);
+	operator_said(&r, 0, NULL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -176,6 +190,7 @@ int main(void)
 		netns_test(once_prints_a_table),
 		netns_test(without_a_terminal_it_says_so),
 		netns_test(a_terminal_shows_the_labels_until_it_is_to_end),
+		netns_test(a_terminal_that_goes_ends_it),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
