@@ -129,7 +129,7 @@ static size_t pick(const struct isomer_binding *bindings, size_t n, uint8_t doma
 
 static bool same_prefix(const struct rule *a, const struct rule *b)
 {
-	return a->address.hi == b->address.hi && a->address.lo == b->address.lo &&
+	return address_equal(a->address, b->address) &&
 	       ISOMER_VERDICT_RANK(a->verdict) == ISOMER_VERDICT_RANK(b->verdict);
 }
 
