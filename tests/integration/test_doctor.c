@@ -97,6 +97,27 @@ static void what_is_bound_and_not_of_this_host_is_noted(void **state)
 	finds(0, "note:routes");
 }
 
+static void is_foreign(const char *prefix)
+{
+	loader_ok("bind", "web", "tcp", prefix, "80", NULL);
+	finds(0, "note:routes");
+	loader_ok("unbind", "web", "tcp", prefix, "80", NULL);
+}
+
+/* Beside a route by one bit within a byte, and with the bytes of 127.0.0.0/8 in IPv6. */
+static void what_is_much_like_this_hosts_is_noted(void **state)
+{
+	netns_or_skip(state);
+	loader_ok(OPERATOR_LOAD, NULL);
+	loader_ok("bind", "web", "tcp", "192.0.2.64/26", "81", NULL);
+	run("ip route add local 192.0.2.64/26 dev lo");
+	finds(0, "");
+	is_foreign("192.0.2.128/26");
+	is_foreign("192.0.2.63");
+	is_foreign("7f00::/16");
+	finds(0, "");
+}
+
 static void missing_filesystem_keeps_a_dispatcher_away(void **state)
 {
 	struct netns_fixture *ns = netns_or_skip(state);
@@ -263,6 +284,7 @@ int main(void)
 		netns_test(machine_that_works_has_nothing_wrong),
 		netns_test(loaded_dispatcher_is_found_and_is_no_other_program),
 		netns_test(what_is_bound_and_not_of_this_host_is_noted),
+		netns_test(what_is_much_like_this_hosts_is_noted),
 		netns_test(missing_filesystem_keeps_a_dispatcher_away),
 		netns_test(filesystem_that_users_cannot_search_is_noted),
 		netns_test(folders_of_others_and_of_the_dead_are_noted),
