@@ -23,6 +23,7 @@
 #include "support/netns.h"
 
 #define ASKED "198.51.100.5"
+#define OTHER "198.51.100.6"
 
 /* More ports than sockets that are kept. */
 #define PORTS    20
@@ -63,14 +64,19 @@ static unsigned sockets_of(pid_t pid)
 	return sockets;
 }
 
-static int client(uint16_t port, unsigned datagrams)
+static int client_of(const char *ip, uint16_t port, unsigned datagrams)
 {
-	int fd = udp_connect(ASKED, port);
+	int fd = udp_connect(ip, port);
 
 	assert_return_code(fd, -fd);
 	for (unsigned i = 0; i < datagrams; i++)
 		assert_int_equal(send(fd, "text", 4, 0), 4);
 	return fd;
+}
+
+static int client(uint16_t port, unsigned datagrams)
+{
+	return client_of(ASKED, port, datagrams);
 }
 
 static void assert_answered(int fd, unsigned answers)
@@ -111,6 +117,20 @@ static void none_is_left_when_the_last_is_answered_from_elsewhere(void **state)
 	assert_int_equal(sockets_of(process_pid(p)), 1);
 	assert_answered(first, 1);
 	assert_answered(last, 1);
+}
+
+static void each_is_for_one_address(void **state)
+{
+	CLEANUP(process_stopp) struct process *p = start(state);
+	CLEANUP_FD int first = client(7001, 1), second = client_of(OTHER, 7001, 1),
+		       last = client(7000, 1);
+
+	step(p, SIGUSR1, "answered 1\n");
+	step(p, SIGUSR1, "answered 2\n");
+	assert_int_equal(sockets_of(process_pid(p)), 3);
+	assert_answered(first, 1);
+	assert_answered(second, 1);
+	assert_answered(last, 0);
 }
 
 static void binding_may_go_while_one_is_open(void **state)
@@ -198,6 +218,19 @@ static void server_may_close_them_and_use_their_numbers(void **state)
 	assert_answered(fd, 4);
 }
 
+/* What closes them looks at whose the numbers are. */
+static void numbers_that_the_server_uses_stay_open(void **state)
+{
+	CLEANUP(process_stopp) struct process *p = start(state);
+	CLEANUP_FD int fd = client(7001, 2);
+
+	step(p, SIGUSR1, "answered 1\n");
+	step(p, SIGUSR2, "others 996\n");
+	step(p, SIGURG, "set 0\n");
+	step(p, SIGUSR2, "others 996\nset 0\nothers 996\n");
+	assert_answered(fd, 1);
+}
+
 /* Another process may take what is waiting. */
 static void none_is_kept_after_a_fork(void **state)
 {
@@ -240,12 +273,14 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		netns_test(one_is_kept_while_more_is_waiting),
 		netns_test(none_is_left_when_the_last_is_answered_from_elsewhere),
+		netns_test(each_is_for_one_address),
 		netns_test(binding_may_go_while_one_is_open),
 		netns_test(no_more_than_some_are_kept),
 		netns_test(closing_the_server_closes_them),
 		netns_test(setting_an_option_closes_them),
 		netns_test(server_may_bind_to_the_same_address),
 		netns_test(server_may_close_them_and_use_their_numbers),
+		netns_test(numbers_that_the_server_uses_stay_open),
 		netns_test(none_is_kept_after_a_fork),
 		netns_test(none_is_left_when_the_server_does_something_else),
 	};
