@@ -182,6 +182,11 @@ bool udp_mark_confirm(int fd, const struct udp_mark *mark)
 	return udp_mark_look(fd, &now) && now.cookie == mark->cookie;
 }
 
+void udp_mark_doubt(int fd)
+{
+	atomic_store_explicit(&atomic_load(&udp_marks)[fd].verified, 0, memory_order_relaxed);
+}
+
 void udp_mark_closed(int fd)
 {
 	struct udp_mark_slot *slots = atomic_load_explicit(&udp_marks, memory_order_acquire);

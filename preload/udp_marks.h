@@ -52,12 +52,16 @@ bool udp_mark_verify(struct udp_mark_slot *slots, int fd, struct udp_mark *ret);
 bool udp_mark_verify_again(struct udp_mark_slot *slots, int fd, struct udp_mark *ret);
 
 /** The same, however often, when nobody has asked the kernel since a descriptor was made. It may be
- * wrong where the number became something else's behind libc's back: see udp_mark_confirm(). */
+ * wrong where the number became something else's unnoticed: see udp_mark_confirm(). */
 bool udp_mark_verify_likely(struct udp_mark_slot *slots, int fd, struct udp_mark *ret);
 
 /** Asks the kernel whether @fd still is the socket with @mark. Not so, it has none any more. errno
  * survives. */
 bool udp_mark_confirm(int fd, const struct udp_mark *mark);
+
+/** What the call that looked at the mark of @fd has led to does not show that it was right to: the
+ * next one that sends asks the kernel. */
+void udp_mark_doubt(int fd);
 
 /** @fd has been closed. */
 void udp_mark_closed(int fd);

@@ -77,7 +77,7 @@ static bool has_no_room(const struct msghdr *m, int flags)
 	return !(flags & MSG_ERRQUEUE) && !memory_is_nowhere(m->msg_iov) && is_empty(m);
 }
 
-/* Notes where the datagram went. False: it is none that the socket has received. */
+/* Notes where the datagram went. False: it does not show that the socket has received it. */
 static bool note(const struct udp_mark *mark, const struct msghdr *m, int flags)
 {
 	struct udp_address peer, local;
@@ -85,7 +85,7 @@ static bool note(const struct udp_mark *mark, const struct msghdr *m, int flags)
 	/* There the name is whom something was sent to. */
 	if (flags & MSG_ERRQUEUE || !udp_control_destination(m, &local) ||
 	    !udp_address_of(m->msg_name, m->msg_namelen, &peer))
-		return flags & MSG_ERRQUEUE;
+		return false;
 	if (udp_address_is_group(&local) ||
 	    (local.port == mark->bound.port && udp_address_same_host(&local, &mark->bound)))
 		udp_peers_forget(mark->cookie, &peer);
@@ -128,8 +128,10 @@ ssize_t udp_receive(const struct udp_mark *mark, int fd, struct msghdr *m, int f
 		n = real_recvmsg(fd, &in.header, give_room(&in, flags));
 	}
 	udp_kept_review(mark, fd);
-	if (n < 0)
+	if (n < 0) {
+		udp_mark_doubt(fd);
 		return n;
+	}
 	if (!note(mark, &in.header, flags))
 		(void)udp_mark_confirm(fd, mark);
 	return (ssize_t)finish(&in, mark, m, flags, (size_t)n);

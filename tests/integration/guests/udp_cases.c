@@ -518,12 +518,23 @@ static void number_of_a_unix_socket(void)
 	close(ends[1]);
 }
 
-/* Of another UDP socket, made and bound behind libc's back: its answers leave from it. */
-static void number_of_another_udp_socket(void)
+/* Where the client is, as the server knows it. */
+static socklen_t client_address(struct sockaddr_storage *ret)
+{
+	struct sockaddr_in6 own; /* the port is where that of IPv4 is */
+	socklen_t len = sizeof(own);
+
+	if (getsockname(client, (struct sockaddr *)&own, &len) < 0)
+		guest_die("getsockname");
+	return guest_address(ipv6 ? "::1" : "127.0.0.1", ntohs(own.sin6_port), ret);
+}
+
+/* Its number becomes that of another UDP socket, made and bound behind libc's back, which receives
+ * something (@flags 0) or is asked in vain: what it sends to the client leaves from itself. */
+static void number_of_another_udp_socket(int flags)
 {
 	struct sockaddr_storage addr, peer;
-	socklen_t len = guest_address(ipv6 ? "::1" : "127.0.0.3", 0, &addr),
-		  peer_len = sizeof(peer);
+	socklen_t len = guest_address(ipv6 ? "::1" : "127.0.0.3", 0, &addr), peer_len;
 	int copy = used_copy(), other;
 	char data[8];
 
@@ -531,11 +542,14 @@ static void number_of_another_udp_socket(void)
 	other = (int)syscall(SYS_socket, addr.ss_family, SOCK_DGRAM, 0);
 	printf("same number: %d\n", other == copy);
 	if (syscall(SYS_bind, other, &addr, len) < 0 ||
-	    getsockname(other, (struct sockaddr *)&addr, &len) < 0 ||
-	    sendto(client, "other", 5, 0, (struct sockaddr *)&addr, len) != 5 ||
-	    recvfrom(other, data, sizeof(data), 0, (struct sockaddr *)&peer, &peer_len) != 5 ||
-	    sendto(other, data, 5, 0, (struct sockaddr *)&peer, peer_len) != 5)
+	    getsockname(other, (struct sockaddr *)&addr, &len) < 0)
 		guest_die("another UDP socket");
+	if (flags == 0 && sendto(client, "other", 5, 0, (struct sockaddr *)&addr, len) != 5)
+		guest_die("client");
+	printf("received %zd\n", recv(other, data, sizeof(data), flags));
+	peer_len = client_address(&peer);
+	if (sendto(other, "other", 5, 0, (struct sockaddr *)&peer, peer_len) != 5)
+		guest_die("send");
 	peer_len = sizeof(peer);
 	if (recvfrom(client, data, sizeof(data), 0, (struct sockaddr *)&peer, &peer_len) != 5)
 		guest_die("answer");
@@ -610,7 +624,9 @@ int main(int argc, char **argv)
 	sending();
 	nowhere();
 	number_of_a_unix_socket();
-	number_of_another_udp_socket();
+	number_of_another_udp_socket(0);
+	number_of_another_udp_socket(MSG_DONTWAIT);
+	number_of_another_udp_socket(MSG_ERRQUEUE);
 	number_of_a_connection();
 	number_of_a_pipe();
 	puts("ready");
