@@ -147,10 +147,10 @@ static bool is_other_udp(const struct request *r)
 }
 
 /* It gets traffic for more than its own address, or its group does. */
-static void watch(const struct request *r)
+static void watch(const struct request *r, const struct outcome *o)
 {
 	struct report line;
-	int error = r->s->protocol == IPPROTO_UDP ? udp_watch(r->fd, r->s) : 0;
+	int error = r->s->protocol == IPPROTO_UDP ? udp_watch(r->fd, r->s, o->netns_inode) : 0;
 
 	if (error == 0 || r->config->on_error == CONFIG_IGNORE ||
 	    !report_first_time(REASON_UNWATCHED, r->label))
@@ -243,7 +243,7 @@ static int register_socket(struct request *r, bool mptcp, const char *consequenc
 			return 0;
 		}
 		report_registered(r, &outcome);
-		watch(r);
+		watch(r, &outcome);
 		return 0;
 	}
 	if (!is_other_udp(r))

@@ -149,6 +149,11 @@ static int receive_reply(int connection, struct isomer_registrar_reply *ret, int
 
 /* ---- requests ---- */
 
+struct by_registrar {
+	struct way way;
+	uint64_t netns_inode; /* of the socket's namespace, as the last reply has it */
+};
+
 static int fail(struct failure *ret, enum failure_stage stage, int error)
 {
 	*ret = (struct failure){ .stage = stage, .error = error };
@@ -228,11 +233,12 @@ static int read_slots(struct way *way, const struct request *r, uint8_t domain,
 		      uint64_t ret[ISOMER_SLOTS], struct failure *ret_failure)
 {
 	struct isomer_registrar_request q = { .type = ISOMER_REGISTRAR_CHECK, .domain = domain };
+	struct by_registrar *by = (struct by_registrar *)way;
 	struct isomer_registrar_reply reply;
 
-	(void)way;
 	if (ask_plainly(r, &q, &reply, ret_failure) < 0)
 		return -1;
+	by->netns_inode = reply.netns_inode;
 	memcpy(ret, reply.slots, sizeof(reply.slots));
 	return 0;
 }
@@ -245,31 +251,36 @@ static int put(struct way *way, const struct request *r, uint8_t domain,
 		.domain = domain,
 		.standby = place == ISOMER_PLACE_STANDBY,
 	};
+	struct by_registrar *by = (struct by_registrar *)way;
 	struct isomer_registrar_reply reply;
 
-	(void)way;
 	if (ask_plainly(r, &q, &reply, ret_failure) < 0)
 		return -1;
+	by->netns_inode = reply.netns_inode;
 	*ret_slot = reply.slot;
 	return 0;
 }
 
 int registrar_check(const struct request *r, struct failure *ret_failure)
 {
+	struct by_registrar by = { { read_slots, put }, 0 };
 	uint64_t slots[ISOMER_SLOTS];
 
 	for (size_t i = 0; i < REQUEST_DOMAINS; i++)
 		if (request_serves(r, request_domains[i]) &&
-		    read_slots(NULL, r, request_domains[i], slots, ret_failure) < 0)
+		    read_slots(&by.way, r, request_domains[i], slots, ret_failure) < 0)
 			return -1;
 	return 0;
 }
 
 int registrar_register(const struct request *r, struct outcome *ret, struct failure *ret_failure)
 {
-	struct way way = { read_slots, put };
+	struct by_registrar by = { { read_slots, put }, 0 };
 
-	return claim_slots(&way, r, ret, ret_failure);
+	if (claim_slots(&by.way, r, ret, ret_failure) < 0)
+		return -1;
+	ret->netns_inode = by.netns_inode;
+	return 0;
 }
 
 int registrar_reply_socket(const struct request *r, const struct sockaddr *local, int *ret_fd,

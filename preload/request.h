@@ -23,6 +23,7 @@ struct outcome {
 	bool ambiguous;             /* left alone: the label has another port of this process */
 	int slots[REQUEST_DOMAINS]; /* of IPv4 and IPv6: as isomer_slots_put() has it, -1 for
 				       none or none new */
+	uint64_t netns_inode;       /* of the socket's namespace, if the registrar said so; or 0 */
 };
 
 /* In the order of outcome.slots. */

@@ -8,6 +8,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "preload/table.h"
 #include "preload/udp_kept.h"
 
 /* Of one descriptor. Written before the cookie, which is 0 meanwhile. */
@@ -19,6 +20,7 @@ struct udp_mark_slot {
 	_Atomic uint8_t ipv6;
 	_Atomic uint8_t wishes;
 	_Atomic uint32_t forks;
+	_Atomic uint32_t netns_inode;
 	_Atomic uint64_t verified; /* by whom, and when; 0 once that was made use of */
 	_Atomic uint64_t asked; /* udp_marks_made + 1 when the kernel last confirmed it; 0: never */
 } __attribute__((aligned(64)));
@@ -37,9 +39,8 @@ static int map_marks(struct udp_mark_slot **ret)
 	*ret = atomic_load(&udp_marks);
 	if (*ret)
 		return 0;
-	fresh = mmap(NULL, size, PROT_READ | PROT_WRITE,
-		     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (fresh == MAP_FAILED)
+	fresh = table_map(size);
+	if (!fresh)
 		return -errno;
 	if (!atomic_compare_exchange_strong(&udp_marks, &seen, fresh)) {
 		munmap(fresh, size);
@@ -69,6 +70,7 @@ int udp_mark_set(int fd, const struct udp_mark *mark)
 	atomic_store(&slots[fd].ipv6, mark->ipv6);
 	atomic_store(&slots[fd].wishes, (uint8_t)mark->wishes);
 	atomic_store(&slots[fd].forks, mark->forks);
+	atomic_store(&slots[fd].netns_inode, mark->netns_inode);
 	atomic_store(&slots[fd].cookie, mark->cookie);
 	return 0;
 }
@@ -116,6 +118,7 @@ static void read_slot(struct udp_mark_slot *slot, struct udp_mark *ret)
 	ret->ipv6 = atomic_load_explicit(&slot->ipv6, memory_order_relaxed);
 	ret->wishes = atomic_load_explicit(&slot->wishes, memory_order_relaxed);
 	ret->forks = atomic_load_explicit(&slot->forks, memory_order_relaxed);
+	ret->netns_inode = atomic_load_explicit(&slot->netns_inode, memory_order_relaxed);
 }
 
 bool udp_mark_verify(struct udp_mark_slot *slots, int fd, struct udp_mark *ret)

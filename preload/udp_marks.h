@@ -23,9 +23,10 @@ enum udp_wish {
 struct udp_mark {
 	uint64_t cookie;
 	struct udp_address bound;
-	bool ipv6;       /* of AF_INET6 */
-	uint32_t forks;  /* udp_marks_forks at that time */
-	unsigned wishes; /* enum udp_wish */
+	bool ipv6;            /* of AF_INET6 */
+	uint32_t forks;       /* udp_marks_forks at that time */
+	unsigned wishes;      /* enum udp_wish */
+	uint32_t netns_inode; /* of the socket's namespace; 0: not known */
 };
 
 /** NULL while this process has registered no UDP socket. */

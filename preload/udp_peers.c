@@ -7,6 +7,8 @@
 #include <sys/mman.h>
 #include <sys/random.h>
 
+#include "preload/table.h"
+
 #define WAYS     8
 #define SETS     (UDP_PEERS_MAX / WAYS)
 #define CHOICES  2
@@ -63,9 +65,8 @@ int udp_peers_start(void)
 
 	if (atomic_load(&table))
 		return 0;
-	fresh = mmap(NULL, sizeof(*fresh), PROT_READ | PROT_WRITE,
-		     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (fresh == MAP_FAILED)
+	fresh = table_map(sizeof(*fresh));
+	if (!fresh)
 		return -errno;
 	if (getrandom(&fresh->seed, sizeof(fresh->seed), GRND_NONBLOCK) < 0)
 		fresh->seed = (uintptr_t)fresh;

@@ -13,6 +13,7 @@
 #include "preload/start.h"
 #include "preload/udp_kept.h"
 #include "state/cleanup.h"
+#include "state/state.h"
 
 #ifndef IPV6_FREEBIND
 #define IPV6_FREEBIND 78
@@ -83,19 +84,25 @@ static socklen_t address_for(const struct udp_address *a, bool ipv6, struct sock
 	return sizeof(*in);
 }
 
-/* A thread may have gone elsewhere since. Before Linux 5.14 nobody says so. */
-static bool is_same_namespace(int a, int b)
+/* A thread may have gone elsewhere since, and @fresh is of where it is. Before Linux 5.14 only the
+ * registrar can tell of what namespace @server is. */
+static bool is_same_namespace(const struct udp_mark *mark, int server, int fresh)
 {
-	uint64_t of_a = 0, of_b = 0;
-	socklen_t len = sizeof(of_a);
+	uint64_t of_server = 0, of_fresh = 0, inode;
+	socklen_t len = sizeof(of_server);
 
-	return real_getsockopt(a, SOL_SOCKET, SO_NETNS_COOKIE, &of_a, &len) < 0 ||
-	       real_getsockopt(b, SOL_SOCKET, SO_NETNS_COOKIE, &of_b, &len) < 0 || of_a == of_b;
+	if (real_getsockopt(server, SOL_SOCKET, SO_NETNS_COOKIE, &of_server, &len) == 0 &&
+	    real_getsockopt(fresh, SOL_SOCKET, SO_NETNS_COOKIE, &of_fresh, &len) == 0)
+		return of_server == of_fresh;
+	return mark->netns_inode == 0 || isomer_netns_inode(NULL, &inode) < 0 ||
+	       inode == mark->netns_inode;
 }
 
 /* For the socket @server. */
-static int open_own(int server, const struct udp_address *local, bool ipv6, int *ret_fd)
+static int open_own(const struct udp_mark *mark, int server, const struct udp_address *local,
+		    int *ret_fd)
 {
+	const bool ipv6 = mark->ipv6;
 	const int on = 1, off = 0;
 	struct sockaddr_storage addr;
 	CLEANUP_FD int fd = -1;
@@ -104,7 +111,7 @@ static int open_own(int server, const struct udp_address *local, bool ipv6, int 
 	fd = socket(ipv6 ? AF_INET6 : AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return -errno;
-	if (!is_same_namespace(server, fd))
+	if (!is_same_namespace(mark, server, fd))
 		return -EXDEV;
 	/* Others may have the port, and the address is nobody's yet. */
 	if (real_setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0)
@@ -145,7 +152,7 @@ static int open_reply(const struct udp_mark *mark, int fd, const struct udp_addr
 		      bool *ret_ipv6, int *ret_reply)
 {
 	struct sockaddr_storage bound;
-	int r = open_own(fd, local, mark->ipv6, ret_reply);
+	int r = open_own(mark, fd, local, ret_reply);
 
 	*ret_ipv6 = mark->ipv6;
 	if (r < 0) {

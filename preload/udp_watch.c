@@ -44,7 +44,7 @@ static int set_all(int fd, const struct isomer_socket *s, unsigned *ret_wishes)
 	return 0;
 }
 
-int udp_watch(int fd, const struct isomer_socket *s)
+int udp_watch(int fd, const struct isomer_socket *s, uint64_t netns_inode)
 {
 	struct udp_mark mark, known;
 	int saved = errno, r;
@@ -55,6 +55,7 @@ int udp_watch(int fd, const struct isomer_socket *s)
 		.cookie = s->cookie,
 		.ipv6 = s->local.ss_family == AF_INET6,
 		.forks = udp_marks_forks,
+		.netns_inode = (uint32_t)netns_inode, /* the kernel has no larger ones */
 	};
 	if (!udp_address_of(&s->local, sizeof(s->local), &mark.bound))
 		return -EAFNOSUPPORT;

@@ -8,6 +8,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -22,14 +23,14 @@
 
 void own_cgroup_make(struct own_cgroup *ret)
 {
-	static unsigned number;
 	CLEANUP(cgroup_done) struct cgroup own = CGROUP_NONE;
 
 	if (cgroup_open_own(&own) < 0)
 		skip_or_fail("cgroup v2");
-	snprintf(ret->path, sizeof(ret->path), "%.*s/isomer-test-%d-%u", PATH_MAX - 64, own.path,
-		 (int)getpid(), number++);
-	if (mkdir(ret->path, 0755) < 0)
+	/* By no number of a process: one that was killed has left its own, and there are others'.
+	 */
+	snprintf(ret->path, sizeof(ret->path), "%.*s/isomer-test-XXXXXX", PATH_MAX - 64, own.path);
+	if (!mkdtemp(ret->path) || chmod(ret->path, 0755) < 0)
 		fail_msg("cannot make %s: %s", ret->path, strerror(errno));
 }
 

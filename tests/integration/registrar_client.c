@@ -24,6 +24,10 @@
 
 #include "state/cleanup.h"
 
+#ifndef SO_NETNS_COOKIE
+#define SO_NETNS_COOKIE 71
+#endif
+
 #define DESCRIPTORS_MAX 253
 #define ANSWER_SECONDS  30
 
@@ -37,6 +41,19 @@ struct process *registrar_start(void)
 	p = process_start(&(struct process_options){ .argv = argv });
 	process_wait_output(p, "Listening on " ISOMER_REGISTRAR_PATH);
 	return p;
+}
+
+struct process *registrar_start_if_needed(void)
+{
+	CLEANUP_FD int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	uint64_t cookie;
+	socklen_t len = sizeof(cookie);
+
+	assert_return_code(fd, errno);
+	if (getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, &cookie, &len) == 0)
+		return NULL;
+	assert_int_equal(errno, ENOPROTOOPT);
+	return registrar_start();
 }
 
 struct netns_fixture *registrar_dispatcher(void **state)

@@ -17,6 +17,10 @@
 /** Starts `isomer-loader registrar` in a /run of the test's own, and waits until it listens. */
 struct process *registrar_start(void);
 
+/** The same where servers cannot register without one: before Linux 5.14, which does not tell them
+ * of what namespace a socket is. Else NULL. */
+struct process *registrar_start_if_needed(void);
+
 /** A dispatcher whose label "foo" gets 127.0.0.0/8, port 4321 of TCP and port 53 of UDP, and ::1.
  */
 struct netns_fixture *registrar_dispatcher(void **state);

@@ -19,7 +19,7 @@
 
 #include <cmocka.h>
 
-#include "integration/guest_process.h"
+#include "integration/no_memory.h"
 #include "integration/world.h"
 #include "state/cleanup.h"
 #include "support/state_checker.h"
@@ -53,6 +53,8 @@ static void check_answer(const struct command_result *r, const char *whole, cons
 
 /* Both return false when the command came to its end before number @n. */
 
+/* A sanitizer's runtime takes a failure of its own calls for the end of the program. */
+#ifndef __SANITIZE_ADDRESS__
 static bool fail_call(const char *command, const char *whole, unsigned int n)
 {
 	CLEANUP(command_done) struct command_result r = { 0 };
@@ -69,27 +71,23 @@ static bool fail_call(const char *command, const char *whole, unsigned int n)
 	check_answer(&r, whole, command, "call", n);
 	return failed;
 }
+#endif
 
 static bool fail_allocation(const char *command, const char *whole, unsigned int n)
 {
-	CLEANUP_FD int note = memfd_create("note", MFD_CLOEXEC);
 	CLEANUP(command_done) struct command_result r = { 0 };
-	char at[32], preload[PATH_MAX];
+	CLEANUP(no_memory_done) struct no_memory m;
 	struct words words;
-	struct stat sb;
 
-	assert_return_code(note, errno);
+	no_memory_at(n, &m);
 	words_of(command, &words);
-	snprintf(at, sizeof(at), "NO_MEMORY_AT=%u", n);
-	snprintf(preload, sizeof(preload), "LD_PRELOAD=%s", guest_path("no_memory.so"));
 	r = command_run(&(struct process_options){
 		.argv = words.argv,
-		.env = (const char *const[]){ at, preload, NULL },
-		.pass_fd = note,
+		.env = m.env,
+		.pass_fd = m.note,
 	});
-	assert_return_code(fstat(note, &sb), errno);
 	check_answer(&r, whole, command, "allocation", n);
-	return sb.st_size > 0;
+	return no_memory_came(&m);
 }
 
 static void fail_everywhere(const struct netns_fixture *ns,
@@ -118,10 +116,12 @@ static void fail_everywhere(const struct netns_fixture *ns,
 	world_close(&w);
 }
 
+#ifndef __SANITIZE_ADDRESS__
 static void a_call_that_fails_is_told(void **state)
 {
 	fail_everywhere(netns_or_skip(state), fail_call);
 }
+#endif
 
 static void an_allocation_that_fails_is_told(void **state)
 {
@@ -131,7 +131,9 @@ static void an_allocation_that_fails_is_told(void **state)
 static int test_readers(void)
 {
 	const struct CMUnitTest tests[] = {
+#ifndef __SANITIZE_ADDRESS__
 		netns_test(a_call_that_fails_is_told),
+#endif
 		netns_test(an_allocation_that_fails_is_told),
 	};
 
@@ -155,5 +157,7 @@ int main(void)
 	}
 	if (pid < 0 || waitpid(pid, &status, 0) != pid || !WIFEXITED(status))
 		return EXIT_FAILURE;
-	return WEXITSTATUS(status);
+	/* Not by exit(): a leak sanitizer makes a thread there, which there is no place for any
+	 * more. */
+	_exit(WEXITSTATUS(status));
 }

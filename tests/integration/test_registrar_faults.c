@@ -20,6 +20,7 @@
 #include <cmocka.h>
 
 #include "integration/guest_process.h"
+#include "integration/no_memory.h"
 #include "integration/server.h"
 #include "state/cleanup.h"
 #include "support/netns.h"
@@ -29,6 +30,8 @@
 #define FOLDER "/run"
 #define LOG    FOLDER "/strace"
 
+/* A sanitizer's runtime takes a failure of its own calls for the end of the program. */
+#ifndef __SANITIZE_ADDRESS__
 static const char *const calls[] = {
 	"accept4",   "bind",       "bpf",       "capget", "capset",     "chdir",    "chmod",
 	"clone",     "getsockopt", "listen",    "mkdir",  "newfstatat", "openat",   "pipe2",
@@ -60,17 +63,14 @@ static struct process *start_with_fault(const char *call, unsigned int n)
 		.argv = (const char *const[]){ "strace", "-D", "-f", "-qq", "-o", LOG, "-e", trace,
 					       "-e", inject, loader_path(), "registrar", NULL } });
 }
+#endif
 
-static struct process *start_without_memory(int note, unsigned int n)
+static struct process *start_without_memory(const struct no_memory *m)
 {
-	char at[32], preload[PATH_MAX];
-
-	snprintf(at, sizeof(at), "NO_MEMORY_AT=%u", n);
-	snprintf(preload, sizeof(preload), "LD_PRELOAD=%s", guest_path("no_memory.so"));
 	return process_start(&(struct process_options){
 		.argv = (const char *const[]){ loader_path(), "registrar", NULL },
-		.env = (const char *const[]){ at, preload, NULL },
-		.pass_fd = note });
+		.env = m->env,
+		.pass_fd = m->note });
 }
 
 static void ask_as_a_server(const char *what, unsigned int n)
@@ -112,6 +112,7 @@ static void check_registrar(const struct netns_fixture *ns, struct process *p, c
 
 /* Both return whether it came to that. */
 
+#ifndef __SANITIZE_ADDRESS__
 static bool fail_call(const struct netns_fixture *ns, const char *call, unsigned int n)
 {
 	CLEANUP(process_stopp) struct process *p = start_with_fault(call, n);
@@ -119,18 +120,17 @@ static bool fail_call(const struct netns_fixture *ns, const char *call, unsigned
 	check_registrar(ns, p, call, n);
 	return was_injected();
 }
+#endif
 
 static bool fail_allocation(const struct netns_fixture *ns, unsigned int n)
 {
-	CLEANUP_FD int note = memfd_create("note", MFD_CLOEXEC);
+	CLEANUP(no_memory_done) struct no_memory m;
 	CLEANUP(process_stopp) struct process *p = NULL;
-	struct stat sb;
 
-	assert_return_code(note, errno);
-	p = start_without_memory(note, n);
+	no_memory_at(n, &m);
+	p = start_without_memory(&m);
 	check_registrar(ns, p, "allocation", n);
-	assert_return_code(fstat(note, &sb), errno);
-	return sb.st_size > 0;
+	return no_memory_came(&m);
 }
 
 static void prepare(void)
@@ -139,6 +139,7 @@ static void prepare(void)
 	guest_dispatcher();
 }
 
+#ifndef __SANITIZE_ADDRESS__
 static void a_registrar_whose_calls_fail_breaks_nothing(void **state)
 {
 	const struct netns_fixture *ns = netns_or_skip(state);
@@ -152,6 +153,7 @@ static void a_registrar_whose_calls_fail_breaks_nothing(void **state)
 	printf("%u calls that fail\n", points);
 	assert_true(points > sizeof(calls) / sizeof(*calls));
 }
+#endif
 
 static void a_registrar_without_memory_breaks_nothing(void **state)
 {
@@ -168,7 +170,9 @@ static void a_registrar_without_memory_breaks_nothing(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+#ifndef __SANITIZE_ADDRESS__
 		netns_test(a_registrar_whose_calls_fail_breaks_nothing),
+#endif
 		netns_test(a_registrar_without_memory_breaks_nothing),
 	};
 

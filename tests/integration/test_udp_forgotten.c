@@ -17,6 +17,7 @@
 #include "state/cleanup.h"
 #include "support/net.h"
 
+#define SOME     100
 #define MANY     100000
 #define TOO_MANY 320000 /* half as many again as there is room for, with those before */
 
@@ -119,6 +120,17 @@ static void so_does_one_to_where_the_server_is_bound(void **state)
 	last_decides_on(state, "127.0.0.1");
 }
 
+/* Also where the kernel gives huge pages to everybody. */
+static void some_take_little_memory(void **state)
+{
+	CLEANUP(process_stopp) struct process *p = start(state);
+	unsigned before = memory_of(p);
+
+	udp_crowd_writes("198.51.100.5", 7001, 0, SOME);
+	assert_in_range(memory_of(p) - before, 0, 1024);
+	guest_said_nothing(p);
+}
+
 static void many_are_remembered_and_too_many_forgotten(void **state)
 {
 	CLEANUP(process_stopp) struct process *p = start(state);
@@ -143,6 +155,7 @@ int main(void)
 		netns_test(peer_that_wrote_is_sent_to_at_any_time),
 		netns_test(last_datagram_decides),
 		netns_test(so_does_one_to_where_the_server_is_bound),
+		netns_test(some_take_little_memory),
 		netns_test(many_are_remembered_and_too_many_forgotten),
 	};
 

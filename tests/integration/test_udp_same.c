@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "integration/guest_process.h"
+#include "integration/registrar_client.h"
 #include "state/cleanup.h"
 #include "support/netns.h"
 
@@ -56,6 +57,7 @@ static void same_on(void **state, const char *ip)
 
 	netns_or_skip(state);
 	guest_dispatcher();
+	(void)registrar_start_if_needed();
 	expected = output_of(&alone, ip, false);
 	seen = output_of(&under, ip, true);
 	assert_same(expected, seen);

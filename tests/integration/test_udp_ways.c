@@ -29,8 +29,8 @@ static const struct guest_options as_nobody = { .env = { "ISOMER_LABEL=foo" },
 
 static void dispatcher_and_registrar(void **state)
 {
-	udp_dispatcher(state);
-	registrar_start();
+	if (!udp_dispatcher(state))
+		registrar_start();
 	loader_ok("grant", "foo", "nobody", NULL);
 }
 
@@ -129,14 +129,16 @@ static void ipv6_server_answers_ipv4_by_the_registrar(void **state)
 
 static void is_built_with_checks(void)
 {
-	CLEANUP(command_done) struct command_result r = command_run(&(struct process_options){
-		.argv = (const char *const[]){ "nm", "--dynamic", "--undefined-only",
-					       guest_path("udp_fortified"), NULL } });
+	static const char *const functions[] = { "__recv_chk", "__recvfrom_chk", "__read_chk" };
 
-	assert_int_equal(r.status, 0);
-	assert_non_null(strstr(r.out, "__recv_chk"));
-	assert_non_null(strstr(r.out, "__recvfrom_chk"));
-	assert_non_null(strstr(r.out, "__read_chk"));
+	for (size_t i = 0; i < sizeof(functions) / sizeof(functions[0]); i++) {
+		CLEANUP(command_done) struct command_result r = command_run(
+			&(struct process_options){ .argv = (const char *const[]){
+							   "grep", "-q", functions[i],
+							   guest_path("udp_fortified"), NULL } });
+
+		assert_int_equal(r.status, 0);
+	}
 }
 
 static void fortified_server_answers(void **state)
@@ -263,8 +265,8 @@ static void server_that_leaves_the_namespace_answers_by_the_registrar(void **sta
 {
 	CLEANUP(process_stopp) struct process *p = NULL;
 
-	udp_dispatcher(state);
-	registrar_start();
+	if (!udp_dispatcher(state))
+		registrar_start();
 	p = guest_start(&under_foo, "udp_elsewhere", "0.0.0.0", "7000", NULL);
 	udp_ask("198.51.100.5", 7000, "text");
 	udp_ask("198.51.100.5", 7001, "text");
@@ -273,11 +275,11 @@ static void server_that_leaves_the_namespace_answers_by_the_registrar(void **sta
 
 static void without_one_it_says_so(void **state)
 {
-	CLEANUP(process_stopp) struct process *p = NULL;
+	CLEANUP(process_stopp) struct process *registrar = udp_dispatcher(state), *p = NULL;
 	CLEANUP_FD int fd = -1;
 
-	udp_dispatcher(state);
 	p = guest_start(&under_foo, "udp_elsewhere", "0.0.0.0", "7000", NULL);
+	process_stopp(&registrar);
 	fd = client("198.51.100.5", 7001);
 	assert_int_equal(send(fd, "text", 4, 0), 4);
 	process_wait_output(p, "answered");

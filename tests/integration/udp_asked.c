@@ -8,13 +8,14 @@
 
 #include <cmocka.h>
 
+#include "integration/registrar_client.h"
 #include "integration/server.h"
 #include "support/net.h"
 
 #define PREFIX4 "198.51.100.0/24"
 #define PREFIX6 "2001:db8::/64"
 
-void udp_dispatcher(void **state)
+struct process *udp_dispatcher(void **state)
 {
 	netns_or_skip(state);
 	loader_ok("load", NULL);
@@ -22,6 +23,7 @@ void udp_dispatcher(void **state)
 	server_local_prefix(PREFIX6);
 	loader_ok("bind", "foo", "udp", PREFIX4, "0", NULL);
 	loader_ok("bind", "foo", "udp", PREFIX6, "0", NULL);
+	return registrar_start_if_needed();
 }
 
 void udp_ask(const char *ip, uint16_t port, const char *text)

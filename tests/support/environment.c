@@ -11,9 +11,7 @@
 
 #include <cmocka.h>
 
-/* Path of the address sanitizer's library, NULL in other builds. It must stand first in LD_PRELOAD
- * of a program that is not built with it but loads something that is. */
-static const char *sanitizer_runtime(void)
+const char *environment_sanitizer(void)
 {
 	void *init = dlsym(RTLD_DEFAULT, "__asan_init");
 	Dl_info info;
@@ -54,7 +52,7 @@ static const char *environment_get(const struct environment *env, const char *na
 /* Leaks are looked for in our own programs alone, and as root: others leak at exit as they like. */
 static void environment_add_sanitizer(struct environment *env, const struct process_options *o)
 {
-	const char *runtime = sanitizer_runtime();
+	const char *runtime = environment_sanitizer();
 	const char *preload = environment_get(env, "LD_PRELOAD");
 	const char *asan = environment_get(env, "ASAN_OPTIONS");
 	bool is_loader = strcmp(o->argv[0], loader_path()) == 0;
@@ -62,7 +60,7 @@ static void environment_add_sanitizer(struct environment *env, const struct proc
 	if (!runtime)
 		return;
 	/* The loader's `run` appends to what is there. */
-	if ((preload && !strstr(preload, runtime)) || is_loader) {
+	if (preload ? !strstr(preload, runtime) : is_loader) {
 		assert_true(asprintf(&env->made[0], "LD_PRELOAD=%s%s%s", runtime,
 				     preload ? ":" : "", preload ? preload : "") > 0);
 		environment_set(env, env->made[0]);

@@ -14,6 +14,10 @@ struct environment {
 	char *made[2];
 };
 
+/** Path of the address sanitizer's library, NULL in other builds. It must stand first in LD_PRELOAD
+ * of a program that is not built with it but loads something that is. */
+const char *environment_sanitizer(void);
+
 /** Fails the test when there is no memory. The options have to outlive it. */
 void environment_make(struct environment *env, const struct process_options *o);
 

@@ -8,22 +8,50 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-/* libc's own, by the names that it has for libraries of this kind. */
+/* libc's own, by the names that it has for libraries of this kind; and those of a sanitizer's
+ * runtime, where there is one: it is to see what is lost on the way out. */
 void *__libc_malloc(size_t size);
 void *__libc_calloc(size_t n, size_t size);
 void *__libc_realloc(void *p, size_t size);
+void *__interceptor_malloc(size_t size) __attribute__((weak));
+void *__interceptor_calloc(size_t n, size_t size) __attribute__((weak));
+void *__interceptor_realloc(void *p, size_t size) __attribute__((weak));
+
+static void *real_malloc(size_t size)
+{
+	return __interceptor_malloc ? __interceptor_malloc(size) : __libc_malloc(size);
+}
+
+static void *real_calloc(size_t n, size_t size)
+{
+	return __interceptor_calloc ? __interceptor_calloc(n, size) : __libc_calloc(n, size);
+}
+
+static void *real_realloc(void *p, size_t size)
+{
+	return __interceptor_realloc ? __interceptor_realloc(p, size) : __libc_realloc(p, size);
+}
+
+/* Of a variable; 0 without it, and before there is an environment, as under a sanitizer's runtime
+ * while it starts. Nor may that be asked for its strtol() yet. */
+static long number_of(const char *variable)
+{
+	const char *digit = getenv(variable);
+	long n = 0;
+
+	for (; digit && *digit; digit++)
+		n = 10 * n + *digit - '0';
+	return n;
+}
 
 static int fails(void)
 {
 	static _Atomic long allocations;
 	static long at;
-	const char *text;
 
-	if (at == 0) {
-		text = getenv("NO_MEMORY_AT");
-		at = text ? strtol(text, NULL, 10) : -1;
-	}
-	if (++allocations != at)
+	if (at == 0)
+		at = number_of("NO_MEMORY_AT");
+	if (at == 0 || ++allocations != at)
 		return 0;
 	if (write(3, "x", 1) < 0)
 		_exit(127);
@@ -33,17 +61,17 @@ static int fails(void)
 
 void *malloc(size_t size)
 {
-	return fails() ? NULL : __libc_malloc(size);
+	return fails() ? NULL : real_malloc(size);
 }
 
 void *calloc(size_t n, size_t size)
 {
-	return fails() ? NULL : __libc_calloc(n, size);
+	return fails() ? NULL : real_calloc(n, size);
 }
 
 void *realloc(void *p, size_t size)
 {
-	return fails() ? NULL : __libc_realloc(p, size);
+	return fails() ? NULL : real_realloc(p, size);
 }
 
 void *reallocarray(void *p, size_t n, size_t size)
@@ -52,7 +80,7 @@ void *reallocarray(void *p, size_t n, size_t size)
 		errno = ENOMEM;
 		return NULL;
 	}
-	return __libc_realloc(p, size);
+	return real_realloc(p, size);
 }
 
 /* libc 2.36 ends the program, or crashes, when an allocation in its look-up of users and groups
