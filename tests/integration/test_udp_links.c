@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <net/if.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -43,6 +44,27 @@ static void ip(const char *line)
 		fail_msg("%s: %s", line, r.err);
 }
 
+/* The kernel's own address of a link comes later, and is not used before it is found to be unique.
+ */
+static void wait_for_addresses(int link)
+{
+	int ms = 0, status = 1;
+	char line[128];
+
+	snprintf(line, sizeof(line),
+		 "test $(ip -6 -o address show dev server%d scope link -tentative | wc -l) = 2",
+		 link);
+	for (; status != 0 && ms < NET_TIMEOUT_MS; ms += 20) {
+		CLEANUP(command_done) struct command_result r =
+			command_run(&(struct process_options){
+				.argv = (const char *const[]){ "sh", "-c", line, NULL } });
+
+		status = r.status;
+		poll(NULL, 0, status ? 20 : 0);
+	}
+	assert_int_equal(status, 0);
+}
+
 /* On both the server has fe80::a, beside one that the kernel would rather answer from, and the
  * client fe80::b. By the first goes IPv4, as 192.0.2.1 and 192.0.2.2. */
 static void make_links(void **state, struct second_netns *s)
@@ -63,6 +85,7 @@ static void make_links(void **state, struct second_netns *s)
 			 "ip address add fe80::b/64 dev client%d nodad && ip link set client%d up",
 			 i, i);
 		THERE(s, ip(line));
+		wait_for_addresses(i);
 	}
 	ip("ip address add 192.0.2.1/24 broadcast + dev server1");
 	THERE(s, ip("ip address add 192.0.2.2/24 broadcast + dev client1 && "
