@@ -149,10 +149,8 @@ set_tests_properties(test_crash test_concurrency PROPERTIES LABELS "integration;
 # live beside valgrind. Of allocations it is told, so these fail under it too.
 isomer_add_test(test_reader_faults integration isomer_test_ordeal isomer_test_guests)
 isomer_add_test(test_registrar_faults integration isomer_test_guests isomer_test_servers)
-isomer_add_test(test_faults integration isomer_test_ordeal isomer_test_guests)
-if(ISOMER_SANITIZE)
-  set_tests_properties(test_faults PROPERTIES LABELS "integration;killer")
-else()
+if(NOT ISOMER_SANITIZE)
+  isomer_add_test(test_faults integration isomer_test_ordeal isomer_test_guests)
   isomer_add_test(test_valgrind integration isomer_test_servers isomer_test_guests)
   isomer_add_test(test_preload_faults integration isomer_test_guests isomer_test_killer)
   add_test(NAME test_faults_everywhere COMMAND test_faults)
