@@ -74,37 +74,55 @@ static __always_inline __u64 leaf_place(const struct isomer_block *node, __u64 k
 	return i + three(words_from(node, i, 12), 1, key);
 }
 
-static __always_inline const struct isomer_block *block_at(void *rules, __u32 i)
+/* The index. Whether it has pages behind the first one is known where the search is compiled, which
+ * is done twice: the search in one page makes no call. */
+struct index {
+	const struct isomer_page *first;
+	void *pages; /* all of them, if there are @more */
+	int more;
+};
+
+static __always_inline const struct isomer_block *block_at(const struct index *index, __u64 i)
 {
-	return bpf_map_lookup_elem(rules, &i);
+	__u32 number = i / ISOMER_PAGE_BLOCKS;
+	const struct isomer_page *page = index->first;
+
+	if (index->more) {
+		page = bpf_map_lookup_elem(index->pages, &number);
+		if (!page)
+			return 0;
+	}
+	hide(i);
+	return &page->block[i & (ISOMER_PAGE_BLOCKS - 1)];
 }
 
 /* What follows replaces a value by the one that it leads to. False where a block is missing, which
  * the compiler of rulesets never lets happen: giving up there keeps the verifier from following
  * it any further. */
 
-static __always_inline int tree_search(void *rules, __u64 key, __u64 *value)
+static __always_inline int tree_search(const struct index *index, __u64 key, __u64 *value)
 {
 	__u64 at = ISOMER_REF_BLOCK(*value), levels = ISOMER_REF_N(*value);
 	const struct isomer_block *node;
 
 #pragma clang loop unroll(disable)
 	for (__u64 level = 0; level < ISOMER_LEVELS_MAX && level < levels; level++) {
-		node = block_at(rules, at);
+		node = block_at(index, at);
 		if (!node)
 			return 0;
 		at = node->word[ISOMER_FIRST_CHILD] + inner_place(node, key);
 	}
-	node = block_at(rules, at);
+	node = block_at(index, at);
 	if (!node)
 		return 0;
 	*value = word_at(node, ISOMER_VALUES + leaf_place(node, key));
 	return 1;
 }
 
-static __always_inline int prefix_test(void *rules, const struct key *key, __u64 *value)
+static __always_inline int prefix_test(const struct index *index, const struct key *key,
+				       __u64 *value)
 {
-	const struct isomer_block *block = block_at(rules, ISOMER_REF_BLOCK(*value));
+	const struct isomer_block *block = block_at(index, ISOMER_REF_BLOCK(*value));
 	const struct isomer_prefix_test *test;
 	__u64 n = ISOMER_REF_N(*value), differs;
 
@@ -118,9 +136,9 @@ static __always_inline int prefix_test(void *rules, const struct key *key, __u64
 	return 1;
 }
 
-static __always_inline int port_test(void *rules, const struct key *key, __u64 *value)
+static __always_inline int port_test(const struct index *index, const struct key *key, __u64 *value)
 {
-	const struct isomer_block *block = block_at(rules, ISOMER_REF_BLOCK(*value));
+	const struct isomer_block *block = block_at(index, ISOMER_REF_BLOCK(*value));
 	const struct isomer_port_test *test;
 	__u64 n = ISOMER_REF_N(*value);
 
@@ -133,11 +151,11 @@ static __always_inline int port_test(void *rules, const struct key *key, __u64 *
 }
 
 /* The entry of @word in a table. */
-static __always_inline int table_read(void *rules, __u32 word, __u64 *value)
+static __always_inline int table_read(const struct index *index, __u32 word, __u64 *value)
 {
 	__u64 i = word << ISOMER_TABLE_FIXED(*value) >> (32 - ISOMER_TABLE_BITS(*value));
 	const struct isomer_block *block =
-		block_at(rules, ISOMER_TABLE_BLOCK(*value) + i / ISOMER_BLOCK_WORDS);
+		block_at(index, ISOMER_TABLE_BLOCK(*value) + i / ISOMER_BLOCK_WORDS);
 
 	if (!block)
 		return 0;
@@ -147,17 +165,18 @@ static __always_inline int table_read(void *rules, __u32 word, __u64 *value)
 
 /* One step on the way through an address: a test, the table and the tree over word @w, if they are
  * there. */
-static __always_inline int word_search(void *rules, const struct key *key, int w, __u64 *value)
+static __always_inline int word_search(const struct index *index, const struct key *key, int w,
+				       __u64 *value)
 {
 	__u64 half = w < 2 ? key->hi : key->lo, word = w % 2 ? (__u32)half : half >> 32;
 
-	if (ISOMER_REF_KIND(*value) == ISOMER_KIND_PREFIX_TEST && !prefix_test(rules, key, value))
+	if (ISOMER_REF_KIND(*value) == ISOMER_KIND_PREFIX_TEST && !prefix_test(index, key, value))
 		return 0;
 	if (*value >> 25 == ISOMER_TABLE(w, 0, ISOMER_TABLE_BITS_MIN, 0) >> 25 &&
-	    !table_read(rules, word, value))
+	    !table_read(index, word, value))
 		return 0;
 	return ISOMER_REF_KIND(*value) != (__u64)ISOMER_KIND_WORD + w ||
-	       tree_search(rules, word, value);
+	       tree_search(index, word, value);
 }
 
 /* Whether @value looks at the address. */
@@ -167,8 +186,8 @@ static __always_inline int is_step(__u64 value)
 	       ISOMER_REF(ISOMER_KIND_PORT - ISOMER_KIND_WORD, 0, 0);
 }
 
-static __always_inline int address_search(void *rules, const struct key *key, int wide,
-					  __u64 *value)
+static __always_inline int address_search(const struct index *index, const struct key *key,
+					  int wide, __u64 *value)
 {
 	int words = wide ? 4 : 1;
 
@@ -176,22 +195,23 @@ static __always_inline int address_search(void *rules, const struct key *key, in
 	for (int w = 0; w < 4; w++) {
 		if (w >= words || !is_step(*value))
 			return 1;
-		if (!word_search(rules, key, w, value))
+		if (!word_search(index, key, w, value))
 			return 0;
 	}
-	return ISOMER_REF_KIND(*value) != ISOMER_KIND_PREFIX_TEST || prefix_test(rules, key, value);
+	return ISOMER_REF_KIND(*value) != ISOMER_KIND_PREFIX_TEST || prefix_test(index, key, value);
 }
 
-static __always_inline int port_search(void *rules, const struct key *key, __u64 *value)
+static __always_inline int port_search(const struct index *index, const struct key *key,
+				       __u64 *value)
 {
 #pragma unroll
 	for (int n = 0; n < ISOMER_PORT_CHAIN_MAX; n++) {
 		if (ISOMER_REF_KIND(*value) != ISOMER_KIND_PORT_TEST)
 			break;
-		if (!port_test(rules, key, value))
+		if (!port_test(index, key, value))
 			return 0;
 	}
-	return ISOMER_REF_KIND(*value) != ISOMER_KIND_PORT || tree_search(rules, key->port, value);
+	return ISOMER_REF_KIND(*value) != ISOMER_KIND_PORT || tree_search(index, key->port, value);
 }
 
 /* @a unless @b has a longer prefix: of equal ones the earlier tree's counts. */
@@ -206,14 +226,15 @@ static __always_inline __u64 longer(__u64 a, __u64 b)
 }
 
 /* What @port leads to. False where a block is missing. */
-static __always_inline int ports_search(void *rules, const struct isomer_index_ports *ports,
-					__u64 port, __u64 *ret_trees)
+static __always_inline int ports_search(const struct index *index,
+					const struct isomer_index_ports *ports, __u64 port,
+					__u64 *ret_trees)
 {
 	__u64 i = 0;
 
 	if (ports->tree) {
 		*ret_trees = ports->tree;
-		return tree_search(rules, port, ret_trees);
+		return tree_search(index, port, ret_trees);
 	}
 #pragma unroll
 	for (int n = 0; n < ISOMER_HEADER_SEGMENTS - 1; n++)
@@ -224,13 +245,14 @@ static __always_inline int ports_search(void *rules, const struct isomer_index_p
 }
 
 /* The best verdict of all that a port leads to: @trees. */
-static __always_inline __u64 best_verdict(void *rules, const struct isomer_block *list, __u64 trees,
+static __always_inline __u64 best_verdict(const struct index *index,
+					  const struct isomer_block *list, __u64 trees,
 					  const struct key *key, int wide)
 {
 	__u64 best = 0, i = trees % ISOMER_BLOCK_WORDS, tree = trees & ~(__u64)ISOMER_TREES_MORE;
 
 	if (ISOMER_TREES_IS_LIST(trees)) {
-		list = block_at(rules, ISOMER_TREES_WORD(trees) / ISOMER_BLOCK_WORDS);
+		list = block_at(index, ISOMER_TREES_WORD(trees) / ISOMER_BLOCK_WORDS);
 		if (!list)
 			return 0;
 		tree = word_at(list, i);
@@ -239,7 +261,7 @@ static __always_inline __u64 best_verdict(void *rules, const struct isomer_block
 	for (int n = 0; n < ISOMER_TREES_MAX; n++) {
 		__u64 value = tree | ISOMER_TREES_MORE;
 
-		if (!address_search(rules, key, wide, &value))
+		if (!address_search(index, key, wide, &value))
 			return 0;
 		best = longer(best, value);
 		if (!(tree & ISOMER_TREES_MORE) || ISOMER_VERDICT_RANK(best) == (wide ? 129 : 33))
@@ -247,30 +269,23 @@ static __always_inline __u64 best_verdict(void *rules, const struct isomer_block
 		i = (i + 1) % ISOMER_BLOCK_WORDS;
 		tree = word_at(list, i);
 	}
-	return port_search(rules, key, &best) ? best : 0;
+	return port_search(index, key, &best) ? best : 0;
 }
 
-/* The verdict on a packet; 0: no binding matches it. */
-static __always_inline __u32 ruleset_search(struct bpf_sk_lookup *ctx)
+static __always_inline const struct isomer_index_header *header_of(const struct index *index)
+{
+	return (const struct isomer_index_header *)index->first->block;
+}
+
+static __always_inline __u32 index_search(struct bpf_sk_lookup *ctx, const struct index *index)
 {
 	int wide = ctx->family == AF_INET6;
-	const struct isomer_block *header;
-	const struct isomer_index_ports *ports;
+	const struct isomer_index_ports *ports = &header_of(index)->ports[wide];
 	struct key key = { .port = ctx->local_port };
 	__u64 trees;
-	__u32 zero = 0;
-	void *rules;
 
-	/* One look-up of the ruleset for a packet, so that it never meets two of them. */
-	rules = bpf_map_lookup_elem(&ruleset, &zero);
-	if (!rules)
-		return 0;
-	header = block_at(rules, 0);
-	if (!header)
-		return 0;
-	ports = ((const struct isomer_index_header *)header)->ports;
-	if (!ports_search(rules, wide ? ports + 1 : ports,
-			  ISOMER_PORT_KEY(ctx->protocol == IPPROTO_UDP, key.port), &trees) ||
+	if (!ports_search(index, ports, ISOMER_PORT_KEY(ctx->protocol == IPPROTO_UDP, key.port),
+			  &trees) ||
 	    !trees)
 		return 0;
 	if (!wide) {
@@ -278,11 +293,33 @@ static __always_inline __u32 ruleset_search(struct bpf_sk_lookup *ctx)
 		/* clang 14 makes one load at ctx + offset of both branches, which the
 		 * verifier refuses. */
 		barrier();
-		return best_verdict(rules, header, trees, &key, 0);
+		return best_verdict(index, index->first->block, trees, &key, 0);
 	}
 	key.hi = (__u64)bpf_ntohl(ctx->local_ip6[0]) << 32 | bpf_ntohl(ctx->local_ip6[1]);
 	key.lo = (__u64)bpf_ntohl(ctx->local_ip6[2]) << 32 | bpf_ntohl(ctx->local_ip6[3]);
-	return best_verdict(rules, header, trees, &key, 1);
+	return best_verdict(index, index->first->block, trees, &key, 1);
+}
+
+/* The verdict on a packet; 0: no binding matches it. */
+static __always_inline __u32 ruleset_search(struct bpf_sk_lookup *ctx)
+{
+	struct index one = { .more = 0 }, all = { .more = 1 };
+	__u32 zero = 0, place;
+	void *rules;
+
+	/* One look-up of the ruleset for a packet, so that it never meets two of them: what else
+	 * there is of an index stays where its header says, until no packet has that any more. */
+	rules = bpf_map_lookup_elem(&ruleset, &zero);
+	if (!rules)
+		return 0;
+	one.first = all.first = bpf_map_lookup_elem(rules, &zero);
+	if (!one.first)
+		return 0;
+	place = header_of(&one)->place;
+	if (place >= ISOMER_PLACES)
+		return index_search(ctx, &one);
+	all.pages = bpf_map_lookup_elem(&pages, &place);
+	return all.pages ? index_search(ctx, &all) : 0;
 }
 
 /* Tries the slots: the current one, then the standby from the newest to the oldest. 0 if one has

@@ -11,8 +11,8 @@
 
 #include "sockets.bpf.h"
 
-/* The index in force. Written by the loader, one update for each change of the bindings; read by
- * the dispatcher. BPF_F_INNER_MAP lets every index have the size that it needs. */
+/* The first page of the index in force. Written by the loader, one update for each change of the
+ * bindings; read by the dispatcher, without a call, as all are of one size. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
 	__uint(max_entries, 1);
@@ -20,14 +20,30 @@ struct {
 	__array(
 		values, struct {
 			__uint(type, BPF_MAP_TYPE_ARRAY);
-			__uint(map_flags, BPF_F_INNER_MAP | BPF_F_RDONLY_PROG);
+			__uint(map_flags, BPF_F_RDONLY_PROG);
 			__uint(max_entries, 1);
 			__uint(key_size, sizeof(__u32));
 			/* By size: clang 14 leaves a type that only an inner map names
 			 * without its members. */
-			__uint(value_size, sizeof(struct isomer_block));
+			__uint(value_size, sizeof(struct isomer_page));
 		});
 } ruleset SEC(".maps");
+
+/* All pages of an index that has more. Written by the loader where the index in force does not
+ * look, read by the dispatcher. BPF_F_INNER_MAP lets every index have as many as it needs. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, ISOMER_PLACES);
+	__type(key, __u32);
+	__array(
+		values, struct {
+			__uint(type, BPF_MAP_TYPE_ARRAY);
+			__uint(map_flags, BPF_F_INNER_MAP | BPF_F_RDONLY_PROG);
+			__uint(max_entries, 1);
+			__uint(key_size, sizeof(__u32));
+			__uint(value_size, sizeof(struct isomer_page));
+		});
+} pages SEC(".maps");
 
 /* Id of a destination -> its counters. Written by the dispatcher, set to 0 by the loader when an
  * id is given again; read by the loader, which sets max_entries. */

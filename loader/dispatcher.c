@@ -136,6 +136,7 @@ static int pin_all(const char *folder, const struct program *program, int vacant
 		{ ISOMER_PIN_INFO, program_map_fd(program, PROGRAM_INFO), 0644 },
 		{ ISOMER_PIN_DESTINATIONS, program_map_fd(program, PROGRAM_DESTINATIONS), 0644 },
 		{ ISOMER_PIN_RULESET, program_map_fd(program, PROGRAM_RULESET), 0640 },
+		{ ISOMER_PIN_PAGES, program_map_fd(program, PROGRAM_PAGES), 0640 },
 		{ ISOMER_PIN_SOCKETS, program_map_fd(program, PROGRAM_SOCKETS), 0640 },
 		{ ISOMER_PIN_METRICS, program_map_fd(program, PROGRAM_METRICS), 0640 },
 		{ ISOMER_PIN_PROGRAM, program_fd(program), 0640 },
@@ -310,6 +311,8 @@ static int open_pins(struct dispatcher *d, enum dispatcher_mode mode)
 
 	r = dispatcher_open_pin(d, ISOMER_PIN_RULESET, mode, &d->ruleset_fd);
 	if (r == 0)
+		r = dispatcher_open_pin(d, ISOMER_PIN_PAGES, mode, &d->pages_fd);
+	if (r == 0)
 		r = dispatcher_open_pin(d, ISOMER_PIN_DESTINATIONS, mode, &d->destinations_fd);
 	if (r == 0)
 		r = dispatcher_open_pin(d, ISOMER_PIN_SOCKETS, mode, &d->sockets_fd);
@@ -404,6 +407,7 @@ int dispatcher_open(const char *bpffs, const struct netns *ns, enum dispatcher_m
 void dispatcher_close(struct dispatcher *d)
 {
 	cleanup_closep(&d->ruleset_fd);
+	cleanup_closep(&d->pages_fd);
 	cleanup_closep(&d->destinations_fd);
 	cleanup_closep(&d->sockets_fd);
 	cleanup_closep(&d->metrics_fd);

@@ -26,14 +26,14 @@ struct dispatcher {
 	struct isomer_state st;
 	gid_t group; /* who may read what is not everybody's */
 	int lock_fd; /* -1 for a reader */
-	int ruleset_fd, destinations_fd, sockets_fd, metrics_fd;
+	int ruleset_fd, pages_fd, destinations_fd, sockets_fd, metrics_fd;
 };
 
 #define DISPATCHER_NONE                                                                            \
 	(struct dispatcher)                                                                        \
 	{                                                                                          \
-		.lock_fd = -1, .ruleset_fd = -1, .destinations_fd = -1, .sockets_fd = -1,          \
-		.metrics_fd = -1                                                                   \
+		.lock_fd = -1, .ruleset_fd = -1, .pages_fd = -1, .destinations_fd = -1,            \
+		.sockets_fd = -1, .metrics_fd = -1                                                 \
 	}
 
 struct dispatcher_options {

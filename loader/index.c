@@ -46,18 +46,11 @@ static void unlink_pin(const struct dispatcher *d, const char *prefix, uint32_t 
 
 /* ---- reading ---- */
 
-/* From user space the value of a map of maps reads as an id. Returns 0, -ENOENT for none. */
-static int rules_in_force(const struct dispatcher *d, uint32_t *ret_id)
-{
-	uint32_t key = 0;
-
-	return bpfsys_map_lookup(d->ruleset_fd, &key, ret_id);
-}
-
+/* From user space the value of a map of maps reads as an id. */
 int index_in_force(const struct dispatcher *d, uint32_t *ret_id)
 {
-	uint32_t id;
-	int r = rules_in_force(d, &id);
+	uint32_t key = 0, id;
+	int r = bpfsys_map_lookup(d->ruleset_fd, &key, &id);
 
 	if (r < 0 && r != -ENOENT)
 		return r;
@@ -67,6 +60,7 @@ int index_in_force(const struct dispatcher *d, uint32_t *ret_id)
 
 static int read_header(const struct dispatcher *d, uint32_t rules, struct isomer_index_header *ret)
 {
+	CLEANUP_FREE struct isomer_page *page = NULL;
 	CLEANUP_FD int fd = -1;
 	char name[PIN_NAME_SIZE];
 	uint32_t key = 0;
@@ -76,10 +70,30 @@ static int read_header(const struct dispatcher *d, uint32_t rules, struct isomer
 	r = dispatcher_open_pin(d, name, DISPATCHER_READ, &fd);
 	if (r < 0)
 		return r;
-	r = bpfsys_map_lookup(fd, &key, ret);
+	page = calloc(1, sizeof(*page));
+	if (!page)
+		return -ENOMEM;
+	r = bpfsys_map_lookup(fd, &key, page);
 	if (r < 0)
 		return r;
+	memcpy(ret, page, sizeof(*ret));
 	return ret->magic == ISOMER_MAGIC && ret->schema == ISOMER_SCHEMA ? 0 : -EPROTO;
+}
+
+/* With nothing in force @ret_rules is 0, and the header one that names nothing. Returns 0, -ENOENT
+ * when a writer was faster, or another negative errno. */
+static int header_in_force(const struct dispatcher *d, uint32_t *ret_rules,
+			   struct isomer_index_header *ret)
+{
+	int r;
+
+	r = index_in_force(d, ret_rules);
+	if (r < 0)
+		return r;
+	if (*ret_rules)
+		return read_header(d, *ret_rules, ret);
+	*ret = (struct isomer_index_header){ .place = ISOMER_PLACES };
+	return 0;
 }
 
 /* Mapping a list is ten times as fast as batches, but the kernel allows it only to who could write
@@ -150,13 +164,11 @@ int index_read(const struct dispatcher *d, struct bindings *ret)
 	int r;
 
 	for (int i = 0; i < READ_ATTEMPTS; i++) {
-		r = rules_in_force(d, &rules);
-		if (r == -ENOENT) {
+		r = header_in_force(d, &rules, &header);
+		if (r == 0 && rules == 0) {
 			*ret = BINDINGS_NONE;
 			return 0;
 		}
-		if (r == 0)
-			r = read_header(d, rules, &header);
 		if (r == 0)
 			r = read_list(d, &header, ret);
 		if (r != -ENOENT)
@@ -203,23 +215,65 @@ static int create_list(const struct bindings *set, int *ret_fd)
 	return freeze(&fd, ret_fd);
 }
 
-/* BPF_F_INNER_MAP lets each index have its own size. */
-int index_create_map(const struct ruleset *rs, int *ret_fd)
+static int create_pages(const char *name, uint32_t flags, const struct ruleset *rs, size_t n,
+			int *ret_fd)
 {
 	CLEANUP_FD int fd = -1;
 	int r;
 
-	r = create_array("rules", BPF_F_INNER_MAP | BPF_F_RDONLY_PROG, sizeof(*rs->blocks),
-			 rs->n_blocks, &fd);
+	r = create_array(name, flags | BPF_F_RDONLY_PROG, sizeof(struct isomer_page), n, &fd);
 	if (r == 0)
-		r = batch_write_array(fd, rs->blocks, sizeof(*rs->blocks), rs->n_blocks);
+		r = batch_write_array(fd, rs->blocks, sizeof(struct isomer_page), n);
 	return r < 0 ? r : freeze(&fd, ret_fd);
 }
 
-static int create_rules(const struct ruleset *rs, uint32_t list, int *ret_fd)
+/* BPF_F_INNER_MAP lets each index have as many pages as it needs. */
+static int put_pages(const struct ruleset *rs, int pages_fd, uint32_t place)
 {
+	CLEANUP_FD int fd = -1;
+	int r;
+
+	r = create_pages("pages", BPF_F_INNER_MAP, rs, ruleset_pages(rs), &fd);
+	return r < 0 ? r : bpfsys_map_update(pages_fd, &place, &fd, BPF_ANY);
+}
+
+int index_create(struct ruleset *rs, int pages_fd, uint32_t place, int *ret_fd)
+{
+	int r = 0;
+
+	if (ruleset_pages(rs) > 1) {
+		((struct isomer_index_header *)rs->blocks)->place = place;
+		r = put_pages(rs, pages_fd, place);
+	}
+	return r < 0 ? r : create_pages("rules", 0, rs, 1, ret_fd);
+}
+
+/* The entry of `pages` that no packet looks into. */
+static int free_place(const struct dispatcher *d, uint32_t *ret)
+{
+	struct isomer_index_header header;
+	uint32_t rules;
+	int r;
+
+	r = header_in_force(d, &rules, &header);
+	if (r < 0)
+		return r;
+	*ret = header.place == 0;
+	return 0;
+}
+
+static int create_rules(const struct dispatcher *d, struct ruleset *rs, uint32_t list, int *ret_fd)
+{
+	uint32_t place = 0;
+	int r;
+
 	((struct isomer_index_header *)rs->blocks)->list = list;
-	return index_create_map(rs, ret_fd);
+	if (ruleset_pages(rs) > 1) {
+		r = free_place(d, &place);
+		if (r < 0)
+			return r;
+	}
+	return index_create(rs, d->pages_fd, place, ret_fd);
 }
 
 /* Pins @fd by its id. */
@@ -249,7 +303,7 @@ int index_commit(const struct dispatcher *d, const struct bindings *set)
 	if (r == 0)
 		r = pin_by_id(d, ISOMER_PREFIX_LIST, list_fd, &list);
 	if (r == 0)
-		r = create_rules(&rs, list, &rules_fd);
+		r = create_rules(d, &rs, list, &rules_fd);
 	if (r == 0)
 		r = pin_by_id(d, ISOMER_PREFIX_RULES, rules_fd, &rules);
 	/* The commit. It returns when no packet sees the former index any more. */
@@ -273,18 +327,38 @@ static bool pin_id(const char *name, const char *prefix, uint32_t *ret_id)
 	return true;
 }
 
+/* Asked for first: a delete waits for packets. */
+static int sweep_pages(const struct dispatcher *d, uint32_t in_force)
+{
+	for (uint32_t place = 0; place < ISOMER_PLACES; place++) {
+		uint32_t id;
+		int r;
+
+		if (place == in_force)
+			continue;
+		r = bpfsys_map_lookup(d->pages_fd, &place, &id);
+		if (r == 0)
+			r = bpfsys_map_delete(d->pages_fd, &place);
+		if (r < 0 && r != -ENOENT)
+			return r;
+	}
+	return 0;
+}
+
 int index_sweep(const struct dispatcher *d)
 {
-	struct isomer_index_header header = { .list = 0 };
+	struct isomer_index_header header;
 	CLEANUP_DIR DIR *dir = NULL;
 	struct dirent *entry;
-	uint32_t rules = 0, id;
+	uint32_t rules, id;
 	int r;
 
-	r = rules_in_force(d, &rules); /* map ids start at 1 */
+	r = header_in_force(d, &rules, &header);
+	if (r == -ENOENT)
+		return 0; /* somebody took its pin away: what else is in force is not known */
 	if (r == 0)
-		r = read_header(d, rules, &header);
-	if (r < 0 && r != -ENOENT)
+		r = sweep_pages(d, header.place);
+	if (r < 0)
 		return r;
 
 	dir = opendir(d->st.path);

@@ -19,6 +19,8 @@ static struct bpf_map *map_of(const struct program *p, enum program_map map)
 		return p->skel->maps.info;
 	case PROGRAM_RULESET:
 		return p->skel->maps.ruleset;
+	case PROGRAM_PAGES:
+		return p->skel->maps.pages;
 	case PROGRAM_DESTINATIONS:
 		return p->skel->maps.destinations;
 	case PROGRAM_SOCKETS:

@@ -12,6 +12,7 @@ struct program; /* opaque: owns all descriptors */
 enum program_map {
 	PROGRAM_INFO,
 	PROGRAM_RULESET,
+	PROGRAM_PAGES,
 	PROGRAM_DESTINATIONS,
 	PROGRAM_SOCKETS,
 	PROGRAM_METRICS,

@@ -73,9 +73,9 @@ static int compile_domain(const struct isomer_binding *bindings, size_t n, uint8
 int ruleset_compile(const struct isomer_binding *bindings, size_t n, struct ruleset *ret)
 {
 	CLEANUP(blocks_done) struct blocks blocks = { 0 };
-	struct isomer_index_header header = { ISOMER_MAGIC, ISOMER_SCHEMA };
+	struct isomer_index_header header = { ISOMER_MAGIC, ISOMER_SCHEMA, .place = ISOMER_PLACES };
+	struct ruleset rs;
 	uint32_t first;
-	void *p;
 	int r;
 
 	if (n > ISOMER_BINDINGS_MAX)
@@ -95,9 +95,15 @@ int ruleset_compile(const struct isomer_binding *bindings, size_t n, struct rule
 	header.bindings = n;
 	header.blocks = blocks.n;
 	memcpy(&blocks.block[0], &header, sizeof(header));
-	p = realloc(blocks.block, blocks.n * sizeof(*blocks.block));
-	*ret = (struct ruleset){ p ? p : blocks.block, blocks.n };
+	rs.n_blocks = blocks.n;
+	r = blocks_add(&blocks, ruleset_pages(&rs) * ISOMER_PAGE_BLOCKS - blocks.n, &first);
+	if (r < 0)
+		return r;
+	rs.blocks = realloc(blocks.block, blocks.n * sizeof(*blocks.block));
+	if (!rs.blocks)
+		rs.blocks = blocks.block;
 	blocks.block = NULL;
+	*ret = rs;
 	return 0;
 }
 

@@ -12,9 +12,17 @@
 #include <isomer/abi.h>
 
 struct ruleset {
-	struct isomer_block *blocks; /* block 0 is the header; header.list is left 0 */
+	/* Block 0 is the header; header.list is left 0, and header.place says that there is one
+	 * page. Behind the last block are zeros to the end of a page. */
+	struct isomer_block *blocks;
 	size_t n_blocks;
 };
+
+/** How many pages @rs has: one at least. */
+static inline size_t ruleset_pages(const struct ruleset *rs)
+{
+	return (rs->n_blocks + ISOMER_PAGE_BLOCKS - 1) / ISOMER_PAGE_BLOCKS;
+}
 
 /**
  * Compiles @n bindings, in any order. Each must be valid: known domain and protocol, no bit set

@@ -155,7 +155,7 @@ static void preparation_done(struct preparation *p)
 static int load(const struct dispatcher *d, uint32_t max_destinations, struct preparation *p)
 {
 	int info_fd = -1, r;
-	int reuse[PROGRAM_MAPS] = { -1, d->ruleset_fd, -1, -1, -1 };
+	int reuse[PROGRAM_MAPS] = { -1, d->ruleset_fd, d->pages_fd, -1, -1, -1 };
 
 	r = dispatcher_open_pin(d, ISOMER_PIN_INFO, DISPATCHER_WRITE, &info_fd);
 	if (r < 0)

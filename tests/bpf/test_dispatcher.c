@@ -416,7 +416,7 @@ static void new_ruleset_takes_force_at_once(void **state)
 }
 
 /* Older kernels process more, so that the limit of a million has to be far. */
-static void verifier_processes_a_tenth_of_what_it_allows(void **state)
+static void verifier_processes_a_quarter_of_what_it_allows(void **state)
 {
 	CLEANUP(dispatcher_fixture_freep) struct dispatcher_fixture *f = NULL;
 	struct bpf_prog_info info;
@@ -426,7 +426,7 @@ static void verifier_processes_a_tenth_of_what_it_allows(void **state)
 	assert_int_equal(object_program_info(dispatcher_program(f), &info), 0);
 	if (!info.verified_insns)
 		skip_before_linux(5, 16, "count of the instructions that the verifier processed");
-	assert_in_range(info.verified_insns, 1, 100000);
+	assert_in_range(info.verified_insns, 1, 250000);
 }
 
 int main(void)
@@ -447,7 +447,7 @@ int main(void)
 		netns_test(reuseport_group_shares_the_traffic),
 		netns_test(counters_of_all_cpus_add_up),
 		netns_test(new_ruleset_takes_force_at_once),
-		netns_test(verifier_processes_a_tenth_of_what_it_allows),
+		netns_test(verifier_processes_a_quarter_of_what_it_allows),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -13,8 +13,12 @@
 
 #define BINDINGS_MAX 100
 #define LOOKUPS      300
+#define PLACE        1 /* of the pages, where there are any behind the first */
 
 static struct ruleset in_force;
+
+/* Where the program finds it: its first page, and all of them. */
+static char first_page, all_pages;
 
 /* The destination that the program asked for; -1: none. */
 static int64_t wanted;
@@ -26,14 +30,18 @@ void *host_map_lookup(void *map, const void *key)
 	memcpy(&i, key, sizeof(i));
 	if (map == (void *)ruleset) {
 		CHECK(i == 0);
-		return &in_force;
+		return &first_page;
+	}
+	if (map == (void *)pages) {
+		CHECK(i == PLACE);
+		return &all_pages;
 	}
 	if (map == (void *)sockets)
 		wanted = i;
-	if (map != &in_force)
+	if (map != &first_page && map != &all_pages)
 		return NULL; /* no slots, no counters */
-	CHECK(i < in_force.n_blocks);
-	return &in_force.blocks[i];
+	CHECK(i < (map == &all_pages ? ruleset_pages(&in_force) : 1));
+	return &((struct isomer_page *)in_force.blocks)[i];
 }
 
 long host_sk_assign(void *ctx, void *sk, __u64 flags)
@@ -130,19 +138,28 @@ static void check_lookup(const struct isomer_binding *set, size_t n, const struc
 	CHECK(verdict == (answer.winner->miss == ISOMER_MISS_PASS ? SK_PASS : SK_DROP));
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+static void check_lookups(const struct isomer_binding *set, size_t n, uint32_t place, size_t seed)
 {
-	struct fuzz_input in = { data, size };
-	struct isomer_binding set[BINDINGS_MAX + 1], twice = { .domain = 0 };
-	struct model_random random = { size };
-	size_t n = make_bindings(&in, set, &twice);
+	struct model_random random = { seed };
 
-	CHECK(ruleset_compile(set, n, &in_force) == 0);
+	((struct isomer_index_header *)in_force.blocks)->place = place;
 	for (int i = 0; n && i < LOOKUPS; i++) {
 		struct model_lookup l = model_lookup_near(&random, set, n);
 
 		check_lookup(set, n, &l);
 	}
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct fuzz_input in = { data, size };
+	struct isomer_binding set[BINDINGS_MAX + 1], twice = { .domain = 0 };
+	size_t n = make_bindings(&in, set, &twice);
+
+	CHECK(ruleset_compile(set, n, &in_force) == 0);
+	if (ruleset_pages(&in_force) == 1)
+		check_lookups(set, n, ISOMER_PLACES, size);
+	check_lookups(set, n, PLACE, size);
 	ruleset_done(&in_force);
 
 	set[n] = twice;

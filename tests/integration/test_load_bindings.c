@@ -19,6 +19,7 @@
 #include "integration/operator.h"
 #include "state/bpfsys.h"
 #include "state/cleanup.h"
+#include "support/bpf_objects.h"
 #include "support/net.h"
 #include "support/netns.h"
 #include "support/ruleset_model.h"
@@ -456,6 +457,83 @@ static void a_new_set_takes_force_in_one_step(void **state)
 	}
 }
 
+/* ---- sets of more than one page ---- */
+
+#define HOSTS 20000
+
+/* @n hosts with gaps between them, and the prefix around them. */
+static int hosts_file(int label, unsigned n)
+{
+	CLEANUP_FREE char *text = NULL;
+	size_t size = 0;
+	FILE *out = open_memstream(&text, &size);
+
+	assert_non_null(out);
+	fprintf(out,
+		"{\"bindings\": [{\"label\": \"label%d\", \"prefix\": \"127.2.0.0/16\", "
+		"\"port\": 80}",
+		label);
+	for (unsigned i = 0; i < n; i++)
+		fprintf(out, ",{\"label\": \"label%d\", \"prefix\": \"127.2.%u.%u\", \"port\": 80}",
+			label, i / 125, i % 125 * 2);
+	fprintf(out, "]}");
+	assert_int_equal(fclose(out), 0);
+	return operator_file(text, size);
+}
+
+/* Kernel's id of the map with the pages of the index in force; 0: there is none. */
+static uint32_t pages_in_force(const struct netns_fixture *ns)
+{
+	uint32_t id = 0, found = 0;
+	CLEANUP_FD int fd = -1;
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof(path), "%s/" ISOMER_PIN_PAGES, ns->state_dir);
+	assert_int_equal(bpfsys_obj_get(path, BPF_F_RDONLY, &fd), 0);
+	for (uint32_t place = 0; place < ISOMER_PLACES; place++) {
+		if (bpfsys_map_lookup(fd, &place, &found) < 0)
+			continue;
+		assert_int_equal(id, 0);
+		id = found;
+	}
+	return id;
+}
+
+static void pages_of_a_former_set_are_let_go(void **state)
+{
+	static const char *const asked[] = { "127.2.0.0", "127.2.80.14", "127.2.159.248" };
+	struct netns_fixture *ns = netns_or_skip(state);
+	/* Large, large, small: of either label after each other. */
+	int files[] = { hosts_file(0, HOSTS), hosts_file(1, HOSTS), hosts_file(0, 0) };
+	int listeners[] = { tcp_listen("127.0.0.1", 7000), tcp_listen("127.0.0.1", 7001) };
+	uint32_t former = 0, now;
+
+	loader_ok(OPERATOR_LOAD, NULL);
+	for (int i = 0; i < 2; i++)
+		loader_ok("grant", i ? "label1" : "label0", "nobody", NULL);
+	register_labels(listeners);
+	for (int i = 0; i < 9; i++) {
+		int kind = i % 3, label = kind == 1;
+
+		free(load_and_print(files[kind]));
+		for (size_t j = 0; j < sizeof(asked) / sizeof(*asked); j++)
+			assert_int_equal(tcp_who_accepts(asked[j], 80, listeners, 2), label);
+		assert_int_equal(state_check(ns).bindings,
+				 2 * (kind == 2 ? 1 : HOSTS + 1)); /* TCP and UDP */
+		now = pages_in_force(ns);
+		assert_int_equal(now != 0, kind != 2);
+		assert_int_not_equal(now, former ? former : UINT32_MAX);
+		if (former)
+			assert_int_equal(object_open_id(OBJECT_MAP, former), -ENOENT);
+		former = now;
+	}
+
+	for (int i = 0; i < 2; i++)
+		close(listeners[i]);
+	for (int i = 0; i < 3; i++)
+		close(files[i]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -470,6 +548,7 @@ int main(void)
 		netns_test(bindings_of_every_kind_round_trip),
 		netns_test(random_bindings_round_trip),
 		netns_test(a_new_set_takes_force_in_one_step),
+		netns_test(pages_of_a_former_set_are_let_go),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -19,7 +19,8 @@
 #include "support/explorer.h"
 #include "support/host_program.h"
 
-struct isomer_binding world_binding[SETS];
+struct isomer_binding world_binding[SETS][SET_MAX];
+size_t world_bindings[SETS];
 struct ruleset world_compiled[SETS];
 
 struct world *world(void)
@@ -49,6 +50,8 @@ void world_let_go(void)
 		struct map *m = map_of(id);
 		bool held = m->pinned || m->in_force;
 
+		for (int place = 0; place < ISOMER_PLACES; place++)
+			held = held || w->place[place] == id;
 		for (int fd = 0; fd < FDS; fd++)
 			held = held || w->fd[fd] == id;
 		m->gone = m->gone || !held;
@@ -122,14 +125,20 @@ void process_free(void *memory)
 	(void)memory;
 }
 
+static void *copy_of_pages(const struct ruleset *rs)
+{
+	size_t size = ruleset_pages(rs) * sizeof(struct isomer_page);
+
+	return memcpy(explorer_alloc(size), rs->blocks, size);
+}
+
 /* The compiler is not what is tried here, and takes long. */
 int process_compile(const struct isomer_binding *bindings, size_t n, struct ruleset *ret)
 {
 	const struct ruleset *rs = &world_compiled[bindings->destination];
 
-	explorer_check(n == 1);
-	*ret = (struct ruleset){ explorer_alloc(rs->n_blocks * sizeof(*rs->blocks)), rs->n_blocks };
-	memcpy(ret->blocks, rs->blocks, rs->n_blocks * sizeof(*rs->blocks));
+	explorer_check(n == world_bindings[bindings->destination]);
+	*ret = (struct ruleset){ copy_of_pages(rs), rs->n_blocks };
 	return 0;
 }
 
@@ -217,24 +226,33 @@ int kernel_closedir(DIR *dir)
 	return 0;
 }
 
+static enum kind kind_of(const char *name)
+{
+	if (!strcmp(name, "list"))
+		return LIST;
+	return !strcmp(name, "rules") ? RULES : PAGES;
+}
+
 int bpf_map_create(enum bpf_map_type type, const char *name, __u32 key_size, __u32 value_size,
 		   __u32 max_entries, const struct bpf_map_create_opts *opts)
 {
+	enum kind kind = kind_of(name);
 	int64_t fd = 0;
 
 	(void)type;
 	(void)key_size;
-	(void)opts;
+	/* Or it would not fit into the map of maps. */
+	explorer_check(kind != RULES || max_entries == 1);
+	explorer_check(!(opts->map_flags & BPF_F_INNER_MAP) == (kind != PAGES));
+	explorer_check(value_size ==
+		       (kind == LIST ? sizeof(struct isomer_binding) : sizeof(struct isomer_page)));
 	EXPLORER_CALL("makes a map", fd)
 	{
 		struct world *w = world();
 
 		assert_in_range(w->n_maps, 0, MAPS - 1);
-		assert_in_range(max_entries, 1, BLOCKS_MAX);
-		w->map[w->n_maps++].kind = !strcmp(name, "rules") ? RULES : LIST;
-		explorer_check(value_size == (!strcmp(name, "rules")
-						      ? sizeof(struct isomer_block)
-						      : sizeof(struct isomer_binding)));
+		assert_in_range(max_entries, 1, PAGES_MAX);
+		w->map[w->n_maps++].kind = (uint8_t)kind;
 		fd = open_map(w->n_maps);
 	}
 	return (int)fd;
@@ -272,7 +290,7 @@ void *kernel_mmap(void *at, size_t size, int protection, int flags, int fd, off_
 		explorer_check(map_of(id_of_fd(fd))->written && !map_of(id_of_fd(fd))->gone);
 		set = map_of(id_of_fd(fd))->set;
 	}
-	*mapped = world_binding[set];
+	memcpy(mapped, world_binding[set], sizeof(world_binding[set]));
 	return mapped;
 }
 
@@ -295,24 +313,35 @@ int kernel_munmap(void *memory, size_t size)
 	return (int)r;
 }
 
+/* The page with the number @i of an index, as its map has it. */
+static struct isomer_page *page_of(const struct map *m, size_t i)
+{
+	struct isomer_page *copy = copy_of_pages(&world_compiled[m->set]);
+	struct isomer_index_header *header = (struct isomer_index_header *)copy;
+
+	header->list = m->list;
+	header->place = m->place;
+	return &copy[i];
+}
+
 int batch_write_array(int fd, const void *values, size_t size, size_t n)
 {
-	const struct isomer_block *blocks = values;
+	const struct isomer_index_header *header = values;
+	const struct isomer_page *from = values;
 	int64_t r = 0;
 
-	explorer_check(size == sizeof(*blocks));
+	explorer_check(size == sizeof(*from));
 	for (size_t i = 0; i < n; i++)
-		EXPLORER_CALL("writes a block", r)
+		EXPLORER_CALL("writes a page", r)
 		{
 			struct map *m = map_of(id_of_fd(fd));
 
-			explorer_check(!m->frozen && m->kind == RULES);
+			explorer_check(!m->frozen && m->kind != LIST);
 			m->written |= (uint8_t)(1 << i);
-			m->list = (uint8_t)((const struct isomer_index_header *)blocks)->list;
+			m->list = (uint8_t)header->list;
+			m->place = (uint8_t)header->place;
 			m->set = map_of(m->list)->set;
-			explorer_check(i == 0 ||
-				       !memcmp(&blocks[i], &world_compiled[m->set].blocks[i],
-					       sizeof(blocks[i])));
+			explorer_check(!memcmp(&from[i], page_of(m, i), size));
 		}
 	return (int)r;
 }
@@ -324,14 +353,14 @@ int batch_read_array(int fd, void *values, size_t size, size_t n)
 		uint64_t written, set;
 	} a = { 0 };
 
-	explorer_check(size == sizeof(*world_binding) && n == 1);
+	explorer_check(size == sizeof(world_binding[0][0]) && n <= SET_MAX);
 	EXPLORER_CALL("reads a list", a)
 	{
 		a.written = map_of(id_of_fd(fd))->written;
 		a.set = map_of(id_of_fd(fd))->set;
 	}
-	explorer_check(a.written);
-	memcpy(values, &world_binding[a.set], size);
+	explorer_check(a.written && n == world_bindings[a.set]);
+	memcpy(values, world_binding[a.set], n * size);
 	return 0;
 }
 
@@ -395,40 +424,75 @@ static int lookup_in_force(void *value)
 	return 0;
 }
 
-int bpfsys_map_lookup(int fd, const void *key, void *value)
+static int lookup_place(uint32_t place, void *value)
 {
-	struct {
-		uint64_t set, list, written;
-	} a = { 0 };
-	struct isomer_index_header header;
+	uint64_t id = 0;
 
-	(void)key;
-	if (fd == RULESET_FD)
-		return lookup_in_force(value);
-	EXPLORER_CALL("reads a header", a)
+	explorer_check(place < ISOMER_PLACES);
+	EXPLORER_CALL("asks what is in a place", id)
 	{
-		const struct map *m = map_of(id_of_fd(fd));
-
-		a.set = m->set;
-		a.list = m->list;
-		a.written = m->written;
+		id = world()->place[place];
 	}
-	explorer_check(a.written & 1);
-	memcpy(&header, world_compiled[a.set].blocks, sizeof(header));
-	header.list = (uint32_t)a.list;
-	memcpy(value, &header, sizeof(header));
+	if (!id)
+		return -ENOENT;
+	memcpy(value, &(uint32_t){ (uint32_t)id }, sizeof(uint32_t));
 	return 0;
 }
 
-/* Two calls: the new one is there, and the former cannot be seen by any packet any more. */
-int bpfsys_map_update(int fd, const void *key, const void *value, uint64_t flags)
+int bpfsys_map_lookup(int fd, const void *key, void *value)
 {
-	const int *inner = value;
+	struct map m = { 0 };
+	uint32_t i;
+
+	memcpy(&i, key, sizeof(i));
+	if (fd == RULESET_FD)
+		return lookup_in_force(value);
+	if (fd == PAGES_FD)
+		return lookup_place(i, value);
+	EXPLORER_CALL("reads a header", m)
+	{
+		m = *map_of(id_of_fd(fd));
+	}
+	explorer_check(m.written & 1);
+	memcpy(value, page_of(&m, 0), sizeof(struct isomer_page));
+	return 0;
+}
+
+static int put_pages(uint32_t place, int inner)
+{
 	int64_t r = 0;
 
-	(void)key;
-	(void)flags;
-	explorer_check(fd == RULESET_FD);
+	explorer_check(place < ISOMER_PLACES);
+	EXPLORER_CALL("puts pages into a place", r)
+	{
+		explorer_check(map_of(id_of_fd(inner))->kind == PAGES);
+		world()->place[place] = (uint8_t)id_of_fd(inner);
+		world_let_go();
+	}
+	return (int)r;
+}
+
+int bpfsys_map_delete(int fd, const void *key)
+{
+	int64_t r = 0;
+	uint32_t place;
+
+	memcpy(&place, key, sizeof(place));
+	explorer_check(fd == PAGES_FD && place < ISOMER_PLACES);
+	EXPLORER_CALL("takes pages away", r)
+	{
+		r = world()->place[place] ? 0 : -ENOENT;
+		world()->place[place] = 0;
+		world_let_go();
+	}
+	return (int)r;
+}
+
+/* Two calls: the new one is there, and the former cannot be seen by any packet any more. */
+static int put_in_force(int inner)
+{
+	int64_t r = 0;
+
 	EXPLORER_CALL("puts an index in force", r)
 	{
 		struct world *w = world();
@@ -436,7 +500,8 @@ int bpfsys_map_update(int fd, const void *key, const void *value, uint64_t flags
 
 		if (former)
 			map_of(former)->in_force = 0;
-		map_of(id_of_fd(*inner))->in_force = 1;
+		explorer_check(map_of(id_of_fd(inner))->kind == RULES);
+		map_of(id_of_fd(inner))->in_force = 1;
 		for (int p = 0; p < PROCESSES; p++)
 			w->seen[p] |= (uint8_t)(1 << world_set_in_force(w));
 		w->outdated = w->under_way;
@@ -452,6 +517,17 @@ int bpfsys_map_update(int fd, const void *key, const void *value, uint64_t flags
 	return (int)r;
 }
 
+int bpfsys_map_update(int fd, const void *key, const void *value, uint64_t flags)
+{
+	uint32_t place;
+	int inner;
+
+	memcpy(&place, key, sizeof(place));
+	memcpy(&inner, value, sizeof(inner));
+	explorer_check(flags == BPF_ANY && (fd == RULESET_FD || fd == PAGES_FD));
+	return fd == RULESET_FD ? put_in_force(inner) : put_pages(place, inner);
+}
+
 /* Not used by what is tried here, but by what else is in the library of the state. */
 int bpfsys_obj_get(const char *path, uint32_t flags, int *ret_fd)
 {
@@ -465,20 +541,24 @@ int bpfsys_obj_get(const char *path, uint32_t flags, int *ret_fd)
 
 int64_t world_destination;
 
-static void *read_block(uint32_t id, uint32_t i)
+/* Whose first page it has: of the same index all others have to be. */
+static uint8_t packet_list;
+
+static void *read_page(uint32_t id, uint32_t i)
 {
-	uint64_t set = 0;
+	struct map m = { 0 };
+	size_t n;
 
-	EXPLORER_CALL("the packet reads a block", set)
+	EXPLORER_CALL("the packet reads a page", m)
 	{
-		const struct map *m = map_of(id);
-
-		explorer_check(!m->gone);
-		explorer_check(m->written == (1 << world_compiled[m->set].n_blocks) - 1 &&
-			       m->frozen);
-		set = m->set;
+		m = *map_of(id);
 	}
-	return i < world_compiled[set].n_blocks ? &world_compiled[set].blocks[i] : NULL;
+	n = m.kind == RULES ? 1 : ruleset_pages(&world_compiled[m.set]);
+	explorer_check(!m.gone && m.frozen && m.written == (1 << n) - 1);
+	if (m.kind == RULES)
+		packet_list = m.list;
+	explorer_check(m.list == packet_list);
+	return i < n ? page_of(&m, i) : NULL;
 }
 
 void *host_map_lookup(void *map, const void *key)
@@ -495,8 +575,15 @@ void *host_map_lookup(void *map, const void *key)
 		}
 		return id ? &inner[id] : NULL;
 	}
+	if (map == (void *)pages) {
+		EXPLORER_CALL("the packet looks for pages", id)
+		{
+			id = world()->place[i];
+		}
+		return id ? &inner[id] : NULL;
+	}
 	if ((char *)map > inner && (char *)map <= inner + MAPS)
-		return read_block((uint32_t)((char *)map - inner), i);
+		return read_page((uint32_t)((char *)map - inner), i);
 	if (map == (void *)sockets)
 		world_destination = i;
 	return NULL;

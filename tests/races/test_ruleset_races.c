@@ -22,12 +22,13 @@ static struct dispatcher dispatcher_of(unsigned int process)
 	struct dispatcher d = DISPATCHER_NONE;
 
 	d.ruleset_fd = RULESET_FD;
+	d.pages_fd = PAGES_FD;
 	d.lock_fd = process == READER ? -1 : 1;
 	snprintf(d.st.path, sizeof(d.st.path), "state");
 	return d;
 }
 
-/* One index, its list, and nothing else. */
+/* One index, its pages, its list, and nothing else. */
 static void check_pins(void)
 {
 	const struct world *w = world();
@@ -37,6 +38,11 @@ static void check_pins(void)
 	for (uint32_t id = 1; id <= w->n_maps; id++)
 		explorer_check(w->map[id - 1].pinned ==
 			       (id == in_force || id == w->map[in_force - 1].list));
+	for (int place = 0; place < ISOMER_PLACES; place++)
+		explorer_check((w->place[place] != 0) == (place == w->map[in_force - 1].place));
+	for (uint32_t id = 1; id <= w->n_maps; id++)
+		explorer_check(w->map[id - 1].kind != PAGES || w->map[id - 1].gone ||
+			       id == w->place[w->map[in_force - 1].place]);
 	for (int fd = 0; fd < FDS; fd++)
 		explorer_check(w->owner[fd] != explorer_process() + 1);
 }
@@ -47,7 +53,8 @@ static void run_writer(unsigned int process)
 	struct dispatcher d = dispatcher_of(process);
 	uint64_t set = 0;
 	struct bindings former = BINDINGS_NONE;
-	struct bindings wanted = { .entries = &world_binding[process + 1], .n = 1 };
+	struct bindings wanted = { .entries = world_binding[process + 1],
+				   .n = world_bindings[process + 1] };
 
 	EXPLORER_CALL("takes the lock", set)
 	{
@@ -58,7 +65,7 @@ static void run_writer(unsigned int process)
 	}
 	explorer_check(index_sweep(&d) == 0);
 	explorer_check(index_read(&d, &former) == 0);
-	explorer_check(former.n == 1 && former.entries->destination == set);
+	explorer_check(former.n == world_bindings[set] && former.entries->destination == set);
 	explorer_check(index_commit(&d, &wanted) == 0);
 	explorer_check(world_set_in_force(world()) == (int)process + 1);
 	check_pins();
@@ -83,14 +90,15 @@ static void run_reader(void)
 
 	begin(READER);
 	explorer_check(index_read(&d, &set) == 0);
-	explorer_check(set.n == 1 && world()->seen[READER] >> set.entries->destination & 1);
+	explorer_check(set.n == world_bindings[set.entries->destination]);
+	explorer_check(world()->seen[READER] >> set.entries->destination & 1);
 	for (int fd = 0; fd < FDS; fd++)
 		explorer_check(world()->owner[fd] != READER + 1);
 }
 
 static void run_packet(void)
 {
-	struct model_lookup l = { AF_INET, IPPROTO_TCP, 80, { 127, 0, 0, 1 } };
+	struct model_lookup l = { AF_INET6, IPPROTO_TCP, 80, { 0 } };
 	struct bpf_sk_lookup ctx = host_packet(&l);
 	uint64_t nothing = 0;
 
@@ -129,42 +137,36 @@ static bool kill_process(unsigned int process)
 	return true;
 }
 
+static unsigned int processes; /* how many of them there are */
+
 /* Nobody waits for ever. */
 static void check_end(void)
 {
-	for (unsigned int p = 0; p < PROCESSES; p++)
+	for (unsigned int p = 0; p < processes; p++)
 		explorer_check(explorer_has_ended(p));
 }
 
 /* ---- the tests ---- */
 
-static int setup(void **state)
+/* What the packet looks for, and with two pages what comes before that in the index. */
+static void make_set(uint32_t set, size_t n)
 {
-	(void)state;
-	for (uint32_t i = 0; i < SETS; i++) {
-		world_binding[i] = (struct isomer_binding){ .domain = AF_INET,
-							    .protocol = IPPROTO_TCP,
-							    .prefixlen = 32,
-							    .port_first = 80,
-							    .port_last = 80,
-							    .addr = { 127, 0, 0, 1 },
-							    .destination = i };
-		if (ruleset_compile(&world_binding[i], 1, &world_compiled[i]) < 0 ||
-		    world_compiled[i].n_blocks > BLOCKS_MAX)
-			return -1;
-	}
-	return 0;
+	struct isomer_binding *b = world_binding[set];
+
+	for (size_t i = 0; i < n; i++)
+		b[i] = (struct isomer_binding){ .domain = i == 0 ? AF_INET6 : AF_INET,
+						.protocol = IPPROTO_TCP,
+						.prefixlen = i == 0 ? 128 : 32,
+						.port_first = 80,
+						.port_last = 80,
+						.destination = set };
+	world_bindings[set] = n;
+	assert_int_equal(ruleset_compile(b, n, &world_compiled[set]), 0);
+	assert_int_equal(ruleset_pages(&world_compiled[set]), n);
 }
 
-static int teardown(void **state)
-{
-	(void)state;
-	for (int i = 0; i < SETS; i++)
-		ruleset_done(&world_compiled[i]);
-	return 0;
-}
-
-static void each_sees_one_whole_ruleset_that_was_in_force(void **state)
+/* @n: pages of each set. A reader looks at the first one alone. */
+static void explore_swaps(const size_t n[SETS], bool reader)
 {
 	struct world w = {
 		.map = { { .kind = LIST, .pinned = 1, .frozen = 1, .written = 1 },
@@ -173,12 +175,22 @@ static void each_sees_one_whole_ruleset_that_was_in_force(void **state)
 	};
 	struct explorer_count count;
 
-	(void)state;
-	w.map[1].written = (uint8_t)((1 << world_compiled[0].n_blocks) - 1);
+	processes = reader ? PROCESSES : READER;
+	for (uint32_t set = 0; set < SETS; set++)
+		make_set(set, n[set]);
+	w.map[1].written = 1;
+	w.map[1].place = ISOMER_PLACES;
+	if (n[0] > 1) {
+		w.map[1].place = 0;
+		w.map[w.n_maps] = (struct map){
+			.kind = PAGES, .frozen = 1, .list = 1, .written = (1 << n[0]) - 1
+		};
+		w.place[0] = ++w.n_maps;
+	}
 	count = explore(&(struct exploration){
 		.world = &w,
 		.world_size = sizeof(w),
-		.processes = PROCESSES,
+		.processes = processes,
 		.run = run,
 		.kill = kill_process,
 		.end = check_end,
@@ -186,13 +198,37 @@ static void each_sees_one_whole_ruleset_that_was_in_force(void **state)
 	printf("%llu states, %llu ends\n", (unsigned long long)count.states,
 	       (unsigned long long)count.ends);
 	assert_true(count.ends > 0);
+	for (int i = 0; i < SETS; i++)
+		ruleset_done(&world_compiled[i]);
+}
+
+static void each_sees_one_whole_ruleset_that_was_in_force(void **state)
+{
+	(void)state;
+	explore_swaps((const size_t[SETS]){ 1, 1, 1 }, true);
+}
+
+static void each_sees_the_pages_of_its_ruleset(void **state)
+{
+	(void)state;
+	explore_swaps((const size_t[SETS]){ 2, 2, 2 }, false);
+}
+
+static void each_sees_its_ruleset_when_small_ones_and_large_ones_follow_each_other(void **state)
+{
+	(void)state;
+	explore_swaps((const size_t[SETS]){ 2, 1, 2 }, false);
+	explore_swaps((const size_t[SETS]){ 1, 2, 1 }, false);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_sees_one_whole_ruleset_that_was_in_force),
+		cmocka_unit_test(each_sees_the_pages_of_its_ruleset),
+		cmocka_unit_test(
+			each_sees_its_ruleset_when_small_ones_and_large_ones_follow_each_other),
 	};
 
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return cmocka_run_group_tests(tests, NULL, NULL);
 }

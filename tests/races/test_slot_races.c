@@ -153,7 +153,7 @@ void *host_map_lookup(void *map, const void *key)
 	if (map == (void *)sockets)
 		return slots_of_destination;
 	if (map == &index_in_force)
-		return i < index_in_force.n_blocks ? &index_in_force.blocks[i] : NULL;
+		return i == 0 ? index_in_force.blocks : NULL;
 	return map == slots_of_destination ? socket_in(i) : NULL;
 }
 

@@ -14,18 +14,18 @@
 #include <cmocka.h>
 
 #include "dispatcher.skel.h"
-#include "loader/ruleset.h"
+#include "loader/batch.h"
+#include "loader/index.h"
 #include "state/cleanup.h"
 #include "support/dispatcher_fixture.h"
 #include "support/netns.h"
-
-#define BATCH 4096
 
 struct dispatcher_fixture {
 	struct dispatcher_bpf *skeleton;
 	struct bpf_link *link;
 	int *slots; /* descriptors, by destination */
 	uint32_t n_slots;
+	uint32_t place; /* where the pages of the last index went */
 };
 
 static struct bpf_link *attach(const struct dispatcher_fixture *f)
@@ -68,56 +68,40 @@ int dispatcher_program(const struct dispatcher_fixture *f)
 	return bpf_program__fd(f->skeleton->progs.dispatcher);
 }
 
-int dispatcher_ruleset(const struct dispatcher_fixture *f)
+int dispatcher_make_index(struct dispatcher_fixture *f, struct ruleset *rs)
 {
-	return bpf_map__fd(f->skeleton->maps.ruleset);
+	int index = -1, r;
+
+	f->place = !f->place;
+	r = index_create(rs, bpf_map__fd(f->skeleton->maps.pages), f->place, &index);
+	assert_return_code(r, -r);
+	return index;
 }
 
-/* Writes values 0 to @n - 1 of a map in batches, or one by one where the kernel has none for it. */
-static void write_values(int map, const void *values, size_t value_size, uint32_t n)
+void dispatcher_swap(struct dispatcher_fixture *f, int index)
 {
-	uint32_t keys[BATCH];
-	bool batches = true;
+	uint32_t zero = 0;
 
-	for (uint32_t done = 0; done < n;) {
-		uint32_t count = batches ? n - done : 1;
-		const char *from = (const char *)values + (size_t)done * value_size;
-
-		if (count > BATCH)
-			count = BATCH;
-		for (uint32_t i = 0; i < count; i++)
-			keys[i] = done + i;
-		if (!batches)
-			assert_return_code(bpf_map_update_elem(map, keys, from, BPF_ANY), errno);
-		else if (bpf_map_update_batch(map, keys, from, &count, NULL) < 0) {
-			batches = false;
-			continue;
-		}
-		done += count;
-	}
+	assert_return_code(bpf_map__update_elem(f->skeleton->maps.ruleset, &zero, sizeof(zero),
+						&index, sizeof(index), BPF_ANY),
+			   errno);
 }
 
 void dispatcher_publish(struct dispatcher_fixture *f, const struct isomer_binding *bindings,
 			size_t n)
 {
-	LIBBPF_OPTS(bpf_map_create_opts, options, .map_flags = BPF_F_INNER_MAP | BPF_F_RDONLY_PROG);
 	CLEANUP(ruleset_done) struct ruleset rs = { 0 };
-	CLEANUP_FD int map = -1;
-	uint32_t zero = 0;
+	CLEANUP_FD int index = -1;
 
 	assert_int_equal(ruleset_compile(bindings, n, &rs), 0);
-	map = bpf_map_create(BPF_MAP_TYPE_ARRAY, "rules", sizeof(zero), sizeof(*rs.blocks),
-			     rs.n_blocks, &options);
-	assert_return_code(map, errno);
-	write_values(map, rs.blocks, sizeof(*rs.blocks), rs.n_blocks);
-	assert_return_code(bpf_map_freeze(map), errno);
-	assert_return_code(bpf_map__update_elem(f->skeleton->maps.ruleset, &zero, sizeof(zero),
-						&map, sizeof(map), BPF_ANY),
-			   errno);
+	index = dispatcher_make_index(f, &rs);
+	dispatcher_swap(f, index);
 }
 
 void dispatcher_make_slots(struct dispatcher_fixture *f, uint32_t n)
 {
+	int r;
+
 	f->slots = calloc(n, sizeof(*f->slots));
 	assert_non_null(f->slots);
 	for (f->n_slots = 0; f->n_slots < n; f->n_slots++) {
@@ -127,7 +111,9 @@ void dispatcher_make_slots(struct dispatcher_fixture *f, uint32_t n)
 		assert_return_code(map, errno);
 		f->slots[f->n_slots] = map;
 	}
-	write_values(bpf_map__fd(f->skeleton->maps.sockets), f->slots, sizeof(*f->slots), n);
+	r = batch_write_array(bpf_map__fd(f->skeleton->maps.sockets), f->slots, sizeof(*f->slots),
+			      n);
+	assert_return_code(r, -r);
 }
 
 void dispatcher_register(struct dispatcher_fixture *f, uint32_t destination, uint32_t slot, int fd)

@@ -10,6 +10,7 @@
 
 #include <isomer/abi.h>
 
+#include "loader/ruleset.h"
 #include "support/ruleset_model.h"
 
 struct dispatcher_fixture;
@@ -19,8 +20,12 @@ void dispatcher_fixture_freep(struct dispatcher_fixture **f);
 
 int dispatcher_program(const struct dispatcher_fixture *f);
 
-/** The map of maps that holds the index in force. */
-int dispatcher_ruleset(const struct dispatcher_fixture *f);
+/** Makes the index of a compiled ruleset, which no packet sees yet. Not again before it was put in
+ * force. Returns a descriptor, the caller's. */
+int dispatcher_make_index(struct dispatcher_fixture *f, struct ruleset *rs);
+
+/** Puts an index in force. */
+void dispatcher_swap(struct dispatcher_fixture *f, int index);
 
 /** Compiles the bindings and puts them in force. */
 void dispatcher_publish(struct dispatcher_fixture *f, const struct isomer_binding *bindings,

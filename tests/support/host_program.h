@@ -13,7 +13,7 @@
 int dispatcher(struct bpf_sk_lookup *ctx);
 
 /* Its maps, of which only the addresses mean anything. */
-extern char ruleset[], sockets[], metrics[];
+extern char ruleset[], pages[], sockets[], metrics[];
 
 /* What it calls, and the test defines. An inner map is whatever the lookup in the outer one
  * returned. */

@@ -115,6 +115,7 @@ static void check_pin_modes(struct check *c)
 		{ ISOMER_PIN_INFO, S_IFREG | 0644 },
 		{ ISOMER_PIN_DESTINATIONS, S_IFREG | 0644 },
 		{ ISOMER_PIN_RULESET, S_IFREG | 0640 },
+		{ ISOMER_PIN_PAGES, S_IFREG | 0640 },
 		{ ISOMER_PIN_SOCKETS, S_IFREG | 0640 },
 		{ ISOMER_PIN_METRICS, S_IFREG | 0640 },
 		{ ISOMER_PIN_PROGRAM, S_IFREG | 0640 },
@@ -128,7 +129,7 @@ static void check_pin_modes(struct check *c)
 	for (size_t i = 0; i < sizeof(entries) / sizeof(*entries); i++)
 		check_entry(c, entries[i].name, entries[i].mode);
 	c->group = check_entry(c, ISOMER_PIN_RULESET, S_IFREG | 0640).st_gid;
-	for (size_t i = 1; i <= 7; i++)
+	for (size_t i = 1; i <= 8; i++)
 		check_group(c, entries[i].name);
 }
 
@@ -180,8 +181,8 @@ static bool is_known_pin(const char *name)
 	static const char *const known[] = {
 		ISOMER_PIN_INFO,    ISOMER_PIN_PROGRAM, ISOMER_PIN_LINK,   ISOMER_PIN_RULESET,
 		ISOMER_PIN_SOCKETS, ISOMER_PIN_METRICS, ISOMER_DIR_LABELS, ISOMER_PIN_DESTINATIONS,
-		ISOMER_DIR_LOCK,    "staging",          "vacant",          "attachments",
-		"reloads",
+		ISOMER_DIR_LOCK,    ISOMER_PIN_PAGES,   "staging",         "vacant",
+		"attachments",      "reloads",
 	};
 
 	for (size_t i = 0; i < sizeof(known) / sizeof(*known); i++)
@@ -474,18 +475,54 @@ static void check_list(struct check *c, const struct isomer_index_header *header
 	c->summary.bindings = header->bindings;
 }
 
+/* The pages of the index in force, which begin with @first, and no others. */
+static void check_pages(const struct check *c, const struct isomer_page *first)
+{
+	const struct isomer_index_header *header = (const void *)first;
+	CLEANUP_FREE struct isomer_page *page = calloc(1, sizeof(*page));
+	CLEANUP_FD int pages_fd = -1, fd = -1;
+	struct bpf_map_info map;
+	uint32_t id, zero = 0;
+
+	assert_non_null(page);
+	pages_fd = open_map(c, ISOMER_PIN_PAGES, BPF_MAP_TYPE_ARRAY_OF_MAPS, &map);
+	assert_int_equal(map.max_entries, ISOMER_PLACES);
+	assert_in_range(header->place, 0, ISOMER_PLACES);
+	assert_int_equal(header->place == ISOMER_PLACES, header->blocks <= ISOMER_PAGE_BLOCKS);
+	for (uint32_t place = 0; place < ISOMER_PLACES; place++)
+		assert_int_equal(bpfsys_map_lookup(pages_fd, &place, &id),
+				 place == header->place ? 0 : -ENOENT);
+	if (header->place == ISOMER_PLACES)
+		return;
+	assert_int_equal(bpfsys_map_lookup(pages_fd, &header->place, &id), 0);
+	fd = object_open_id(OBJECT_MAP, id);
+	assert_return_code(fd, -fd);
+	assert_int_equal(bpfsys_map_info(fd, &map), 0);
+	assert_true(map_is_frozen(fd));
+	assert_int_equal(map.value_size, sizeof(*page));
+	assert_int_equal(map.max_entries,
+			 (header->blocks + ISOMER_PAGE_BLOCKS - 1) / ISOMER_PAGE_BLOCKS);
+	assert_int_equal(bpfsys_map_lookup(fd, &zero, page), 0);
+	assert_memory_equal(page, first, sizeof(*page));
+}
+
 static void check_index(struct check *c)
 {
-	struct isomer_index_header header;
+	CLEANUP_FREE struct isomer_page *page = calloc(1, sizeof(*page));
+	const struct isomer_index_header *header = (const void *)page;
+	const struct isomer_index_header none = { .place = ISOMER_PLACES };
 	struct bpf_map_info map;
 	CLEANUP_FD int ruleset_fd = -1, fd = -1;
 	uint32_t key = 0, in_force;
 	char name[64];
 
+	assert_non_null(page);
 	ruleset_fd = open_map(c, ISOMER_PIN_RULESET, BPF_MAP_TYPE_ARRAY_OF_MAPS, &map);
 	if (bpfsys_map_lookup(ruleset_fd, &key, &in_force) == -ENOENT) {
 		assert_int_equal(c->rules, 0); /* nothing was ever bound */
 		assert_int_equal(c->list, 0);
+		memcpy(page, &none, sizeof(none));
+		check_pages(c, page);
 		return;
 	}
 	assert_int_equal(c->rules, in_force);
@@ -495,12 +532,14 @@ static void check_index(struct check *c)
 	fd = open_map(c, name, BPF_MAP_TYPE_ARRAY, &map);
 	assert_int_equal(map.id, in_force);
 	assert_true(map_is_frozen(fd));
-	assert_int_equal(bpfsys_map_lookup(fd, &key, &header), 0);
-	assert_int_equal(header.magic, ISOMER_MAGIC);
-	assert_int_equal(header.schema, ISOMER_SCHEMA);
-	assert_int_equal(header.blocks, map.max_entries);
-	assert_int_equal(header.list, c->list);
-	check_list(c, &header);
+	assert_int_equal(map.value_size, sizeof(*page));
+	assert_int_equal(map.max_entries, 1);
+	assert_int_equal(bpfsys_map_lookup(fd, &key, page), 0);
+	assert_int_equal(header->magic, ISOMER_MAGIC);
+	assert_int_equal(header->schema, ISOMER_SCHEMA);
+	assert_int_equal(header->list, c->list);
+	check_pages(c, page);
+	check_list(c, header);
 }
 
 struct state_summary state_check_folder(const char *folder, uint64_t netns_inode)

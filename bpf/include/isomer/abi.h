@@ -27,6 +27,7 @@
 #define ISOMER_PIN_PROGRAM      "dispatcher"
 #define ISOMER_PIN_LINK         "link"
 #define ISOMER_PIN_RULESET      "ruleset"
+#define ISOMER_PIN_PAGES        "pages"
 #define ISOMER_PIN_DESTINATIONS "destinations"
 #define ISOMER_PIN_SOCKETS      "sockets"
 #define ISOMER_PIN_METRICS      "metrics"
@@ -97,7 +98,8 @@ enum isomer_miss {
 };
 
 /*
- * The index: what the BPF program searches. `rules-<id>` is an array of blocks.
+ * The index: what the BPF program searches, blocks in pages. `rules-<id>` is the first page; an
+ * index of more has all of them, the first too, in an entry of `pages`.
  *
  * Block 0 is the header. All others are nodes of search trees, tests, or lists of trees. A tree
  * cuts the numbers of 32 bits into segments; a segment is told by its last number, and carries a
@@ -127,6 +129,17 @@ struct isomer_block {
 	__u32 word[ISOMER_BLOCK_WORDS];
 } __attribute__((aligned(8))); /* for the tests */
 
+/* What the program looks up at once. The kernel reads a map of constant size in place, so the first
+ * page costs nothing; in one whose size is the index's it calls a function for each look-up, which
+ * costs more than the search in a node. So a small index has the first page alone. Tests have
+ * smaller ones. */
+#ifndef ISOMER_PAGE_BLOCKS
+#define ISOMER_PAGE_BLOCKS 512 /* a power of two */
+#endif
+struct isomer_page {
+	struct isomer_block block[ISOMER_PAGE_BLOCKS];
+};
+
 #define ISOMER_INNER       31 /* separators */
 #define ISOMER_FIRST_CHILD 31 /* word */
 #define ISOMER_LEAF        15 /* separators */
@@ -152,6 +165,9 @@ struct isomer_port_test {
 };
 #define ISOMER_PORT_TESTS     8 /* in a block */
 #define ISOMER_PORT_CHAIN_MAX 3
+
+/* Entries of `pages`: of the index in force, and for the next one. */
+#define ISOMER_PLACES 2
 
 /* What a value refers to: the highest five bits. No verdict reaches so far. */
 enum isomer_kind {
@@ -215,10 +231,11 @@ struct isomer_index_header {
 	__u32 schema;
 	__u32 list;     /* kernel's id of the list that this index was made from */
 	__u32 bindings; /* entries of that list that count */
-	__u32 blocks;   /* size of the index */
+	__u32 blocks;   /* size of the index; behind them are zeros to the end of a page */
+	__u32 place; /* entry of `pages` that has its pages; ISOMER_PLACES: this is the only one */
 	struct isomer_index_ports ports[2]; /* IPv4, IPv6 */
 	/* At the end, so that `trees` may be read at any place of three bits. */
-	__u32 reserved[3];
+	__u32 reserved[2];
 };
 
 _Static_assert(sizeof(struct isomer_info) == 64, "layout of info");

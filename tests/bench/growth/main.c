@@ -20,7 +20,6 @@
 #include "bench/growth/shapes.h"
 #include "bench/plot.h"
 #include "loader/bindings.h"
-#include "loader/index.h"
 #include "loader/ruleset.h"
 #include "state/cleanup.h"
 #include "support/dispatcher_fixture.h"
@@ -92,17 +91,15 @@ static uint64_t lap(struct row *row, enum step step, uint64_t begin)
 	return end;
 }
 
-static void measure_swap(struct row *row, enum step step, int ruleset, int index)
+static void measure_swap(struct dispatcher_fixture *f, struct row *row, enum step step, int index)
 {
 	uint64_t begin = figures_now();
-	uint32_t key = 0;
 
-	if (bpf_map_update_elem(ruleset, &key, &index, BPF_ANY) < 0)
-		figures_give_up("swap");
+	dispatcher_swap(f, index);
 	(void)lap(row, step, begin);
 }
 
-static void measure_index(const struct dispatcher_fixture *f, struct row *row,
+static void measure_index(struct dispatcher_fixture *f, struct row *row,
 			  const struct isomer_binding *set)
 {
 	CLEANUP(ruleset_done) struct ruleset rs = { 0 };
@@ -114,15 +111,13 @@ static void measure_index(const struct dispatcher_fixture *f, struct row *row,
 	if (errno)
 		figures_give_up("compiler");
 	at = lap(row, STEP_COMPILE, at);
-	errno = -index_create_map(&rs, &index);
-	if (errno)
-		figures_give_up("index");
+	index = dispatcher_make_index(f, &rs);
 	(void)lap(row, STEP_MAP, at);
-	measure_swap(row, STEP_SWAP, dispatcher_ruleset(f), index);
+	measure_swap(f, row, STEP_SWAP, index);
 	searchers = searchers_start(f);
-	measure_swap(row, STEP_BUSY_SWAP, dispatcher_ruleset(f), index);
+	measure_swap(f, row, STEP_BUSY_SWAP, index);
 	searchers_stop(searchers);
-	row->bytes = rs.n_blocks * sizeof(*rs.blocks);
+	row->bytes = ruleset_pages(&rs) * sizeof(struct isomer_page);
 }
 
 /* ---- commands ---- */
@@ -214,7 +209,7 @@ static void print_row(FILE *out, const struct row *row)
 
 /* ---- all of it ---- */
 
-static void bench_row(const struct dispatcher_fixture *f, struct row *row, unsigned int rounds)
+static void bench_row(struct dispatcher_fixture *f, struct row *row, unsigned int rounds)
 {
 	struct isomer_binding *set = calloc(row->n, sizeof(*set));
 	/* Of which each replaces the other: they differ in one binding. */
