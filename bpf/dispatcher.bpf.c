@@ -25,21 +25,17 @@ struct key {
 	__u64 hi, lo, port;
 };
 
-/* The words of a node that may be read at a computed place, which the verifier has to see bounded
- * anew each time. */
-static __always_inline __u64 word_at(const struct isomer_block *node, __u64 i)
+/* The words from @i on, of which only the bits in @mask can be set. The verifier has to see a
+ * computed place bounded anew each time. */
+static __always_inline const __u32 *words_from(const __u32 *word, __u64 i, __u64 mask)
 {
-	if (__builtin_constant_p(i))
-		return node->word[i];
 	hide(i);
-	return node->word[i & (ISOMER_BLOCK_WORDS - 1)];
+	return &word[i & mask];
 }
 
-/* The words of a node from @i on, of which only the bits in @mask can be set. */
-static __always_inline const __u32 *words_from(const struct isomer_block *node, __u64 i, __u64 mask)
+static __always_inline __u64 word_at(const struct isomer_block *block, __u64 i)
 {
-	hide(i);
-	return &node->word[i & mask];
+	return *words_from(block->word, i, ISOMER_BLOCK_WORDS - 1);
 }
 
 /* 1 if *@separator is less than @key, else 0. */
@@ -63,15 +59,15 @@ static __always_inline __u64 inner_place(const struct isomer_block *node, __u64 
 {
 	__u64 i = 8 * three(node->word + 7, 8, key);
 
-	i += 2 * three(words_from(node, i, 24) + 1, 2, key);
-	return i + less(words_from(node, i, 30), key);
+	i += 2 * three(words_from(node->word, i, 24) + 1, 2, key);
+	return i + less(words_from(node->word, i, 30), key);
 }
 
-static __always_inline __u64 leaf_place(const struct isomer_block *node, __u64 key)
+static __always_inline __u64 leaf_place(const struct isomer_line *leaf, __u64 key)
 {
-	__u64 i = 4 * three(node->word + 3, 4, key);
+	__u64 i = 2 * three(leaf->word + 1, 2, key);
 
-	return i + three(words_from(node, i, 12), 1, key);
+	return i + less(words_from(leaf->word, i, 6), key);
 }
 
 /* The index. Whether it has pages behind the first one is known where the search is compiled, which
@@ -82,18 +78,26 @@ struct index {
 	int more;
 };
 
+static __always_inline const struct isomer_page *page_at(const struct index *index, __u32 number)
+{
+	return index->more ? bpf_map_lookup_elem(index->pages, &number) : index->first;
+}
+
 static __always_inline const struct isomer_block *block_at(const struct index *index, __u64 i)
 {
-	__u32 number = i / ISOMER_PAGE_BLOCKS;
-	const struct isomer_page *page = index->first;
+	const struct isomer_page *page = page_at(index, i / ISOMER_PAGE_BLOCKS);
 
-	if (index->more) {
-		page = bpf_map_lookup_elem(index->pages, &number);
-		if (!page)
-			return 0;
-	}
 	hide(i);
-	return &page->block[i & (ISOMER_PAGE_BLOCKS - 1)];
+	return page ? &page->block[i & (ISOMER_PAGE_BLOCKS - 1)] : 0;
+}
+
+static __always_inline const struct isomer_line *line_at(const struct index *index, __u64 i)
+{
+	const struct isomer_page *page = page_at(index, i / (2 * ISOMER_PAGE_BLOCKS));
+
+	hide(i);
+	return page ? (const struct isomer_line *)page->block + (i & (2 * ISOMER_PAGE_BLOCKS - 1))
+		    : 0;
 }
 
 /* What follows replaces a value by the one that it leads to. False where a block is missing, which
@@ -102,8 +106,9 @@ static __always_inline const struct isomer_block *block_at(const struct index *i
 
 static __always_inline int tree_search(const struct index *index, __u64 key, __u64 *value)
 {
-	__u64 at = ISOMER_REF_BLOCK(*value), levels = ISOMER_REF_N(*value);
+	__u64 at = ISOMER_REF_AT(*value), levels = ISOMER_REF_N(*value);
 	const struct isomer_block *node;
+	const struct isomer_line *leaf;
 
 #pragma clang loop unroll(disable)
 	for (__u64 level = 0; level < ISOMER_LEVELS_MAX && level < levels; level++) {
@@ -112,17 +117,17 @@ static __always_inline int tree_search(const struct index *index, __u64 key, __u
 			return 0;
 		at = node->word[ISOMER_FIRST_CHILD] + inner_place(node, key);
 	}
-	node = block_at(index, at);
-	if (!node)
+	leaf = line_at(index, at);
+	if (!leaf)
 		return 0;
-	*value = word_at(node, ISOMER_VALUES + leaf_place(node, key));
+	*value = *words_from(leaf->word + ISOMER_VALUES, leaf_place(leaf, key), ISOMER_LEAF);
 	return 1;
 }
 
 static __always_inline int prefix_test(const struct index *index, const struct key *key,
 				       __u64 *value)
 {
-	const struct isomer_block *block = block_at(index, ISOMER_REF_BLOCK(*value));
+	const struct isomer_block *block = block_at(index, ISOMER_REF_AT(*value));
 	const struct isomer_prefix_test *test;
 	__u64 n = ISOMER_REF_N(*value), differs;
 
@@ -138,7 +143,7 @@ static __always_inline int prefix_test(const struct index *index, const struct k
 
 static __always_inline int port_test(const struct index *index, const struct key *key, __u64 *value)
 {
-	const struct isomer_block *block = block_at(index, ISOMER_REF_BLOCK(*value));
+	const struct isomer_block *block = block_at(index, ISOMER_REF_AT(*value));
 	const struct isomer_port_test *test;
 	__u64 n = ISOMER_REF_N(*value);
 
@@ -172,7 +177,7 @@ static __always_inline int word_search(const struct index *index, const struct k
 
 	if (ISOMER_REF_KIND(*value) == ISOMER_KIND_PREFIX_TEST && !prefix_test(index, key, value))
 		return 0;
-	if (*value >> 25 == ISOMER_TABLE(w, 0, ISOMER_TABLE_BITS_MIN, 0) >> 25 &&
+	if (ISOMER_REF_KIND(*value) == (__u64)ISOMER_KIND_TABLE + w &&
 	    !table_read(index, word, value))
 		return 0;
 	return ISOMER_REF_KIND(*value) != (__u64)ISOMER_KIND_WORD + w ||
@@ -182,8 +187,8 @@ static __always_inline int word_search(const struct index *index, const struct k
 /* Whether @value looks at the address. */
 static __always_inline int is_step(__u64 value)
 {
-	return value - ISOMER_REF(ISOMER_KIND_WORD, 0, 0) <
-	       ISOMER_REF(ISOMER_KIND_PORT - ISOMER_KIND_WORD, 0, 0);
+	return value - ISOMER_REF(ISOMER_KIND_TABLE, 0, 0) <
+	       ISOMER_REF(ISOMER_KIND_PORT - ISOMER_KIND_TABLE, 0, 0);
 }
 
 static __always_inline int address_search(const struct index *index, const struct key *key,
@@ -249,25 +254,25 @@ static __always_inline __u64 best_verdict(const struct index *index,
 					  const struct isomer_block *list, __u64 trees,
 					  const struct key *key, int wide)
 {
-	__u64 best = 0, i = trees % ISOMER_BLOCK_WORDS, tree = trees & ~(__u64)ISOMER_TREES_MORE;
+	__u64 best = 0, i = ISOMER_LIST_WORD(trees), left = 1;
 
-	if (ISOMER_TREES_IS_LIST(trees)) {
-		list = block_at(index, ISOMER_TREES_WORD(trees) / ISOMER_BLOCK_WORDS);
+	if (ISOMER_REF_KIND(trees) == ISOMER_KIND_LIST) {
+		list = block_at(index, i / ISOMER_BLOCK_WORDS);
 		if (!list)
 			return 0;
-		tree = word_at(list, i);
+		left = word_at(list, i++);
+		trees = word_at(list, i);
 	}
 #pragma clang loop unroll(disable)
 	for (int n = 0; n < ISOMER_TREES_MAX; n++) {
-		__u64 value = tree | ISOMER_TREES_MORE;
+		__u64 value = trees;
 
 		if (!address_search(index, key, wide, &value))
 			return 0;
 		best = longer(best, value);
-		if (!(tree & ISOMER_TREES_MORE) || ISOMER_VERDICT_RANK(best) == (wide ? 129 : 33))
+		if (--left == 0 || ISOMER_VERDICT_RANK(best) == (wide ? 129 : 33))
 			break;
-		i = (i + 1) % ISOMER_BLOCK_WORDS;
-		tree = word_at(list, i);
+		trees = word_at(list, ++i);
 	}
 	return port_search(index, key, &best) ? best : 0;
 }

@@ -19,11 +19,26 @@
 #include "loader/ruleset.h"
 #include "loader/ruleset_domain.h"
 #include "loader/ruleset_place.h"
+#include "loader/ruleset_ports.h"
 #include "loader/ruleset_rules.h"
 #include "state/cleanup.h"
 
-/* What tables may add to small trees, for each domain: 1 MiB. */
-#define TABLE_BLOCKS 8192
+/* What tables may add to trees, beyond their share: 2 MiB for each protocol of a domain, and some
+ * bytes a rule. */
+#define TABLES_MIN    (2 << 20)
+#define TABLES_NARROW 2
+#define TABLES_WIDE   16
+
+/* In lines. An index that has room in one page is best left there. */
+static uint64_t room_for_tables(const struct blocks *blocks, const struct rules *rules)
+{
+	uint64_t taken = blocks->n + rules_blocks(rules, rules->n + rules->n / 2);
+	uint64_t bytes = TABLES_MIN + rules->n * (rules->wide ? TABLES_WIDE : TABLES_NARROW);
+
+	if (taken < ISOMER_PAGE_BLOCKS)
+		bytes = (ISOMER_PAGE_BLOCKS - taken) * sizeof(struct isomer_block);
+	return bytes / sizeof(struct isomer_line);
+}
 
 static bool binding_is_valid(const struct isomer_binding *b)
 {
@@ -51,7 +66,7 @@ static bool binding_is_valid(const struct isomer_binding *b)
 static int compile_domain(const struct isomer_binding *bindings, size_t n, uint8_t domain,
 			  struct blocks *blocks, struct isomer_index_ports *ret_ports)
 {
-	CLEANUP(domain_done) struct domain d = { .blocks = blocks, .table_blocks = TABLE_BLOCKS };
+	CLEANUP(domain_done) struct domain d = { .blocks = blocks };
 	static const uint8_t protocols[] = { IPPROTO_TCP, IPPROTO_UDP };
 	size_t n_rules = 0;
 	int r;
@@ -62,6 +77,7 @@ static int compile_domain(const struct isomer_binding *bindings, size_t n, uint8
 		r = rules_make(bindings, n, domain, protocols[i], &rules);
 		if (r < 0)
 			return r;
+		d.table_lines = room_for_tables(blocks, &rules);
 		r = rules_place(&rules, i, &d);
 		if (r < 0)
 			return r;

@@ -169,23 +169,12 @@ static uint32_t word_of(struct address a, unsigned int word)
 	return (uint32_t)(word % 2 ? half : half >> WORD_BITS);
 }
 
-/* What a value comes to where all its tests fail. */
-static uint32_t value_outside(const struct builder *b, uint32_t value)
-{
-	while (ISOMER_REF_KIND(value) == ISOMER_KIND_PREFIX_TEST) {
-		const struct isomer_block *block =
-			&b->domain->blocks->block[ISOMER_REF_BLOCK(value)];
-
-		value = ((const struct isomer_prefix_test *)block)[ISOMER_REF_N(value)].out;
-	}
-	return value;
-}
-
 /* Adds a part to the tree whose parts begin at @base. Tests look at all words: in front of them,
  * what they give to others needs no part of its own. */
 static int add_part(struct builder *b, size_t base, uint32_t last, uint32_t value)
 {
-	if (b->n_parts > base && b->part[b->n_parts - 1].value == value_outside(b, value))
+	if (b->n_parts > base &&
+	    b->part[b->n_parts - 1].value == value_outside(b->domain->blocks, value))
 		b->n_parts--;
 	if (b->n_parts == b->capacity) {
 		size_t capacity = b->capacity * 2 + 64;
@@ -287,7 +276,7 @@ static int build_all(struct domain *domain, const struct segments *segments, boo
 	uint32_t value;
 	int r = build(&b, &all, &value);
 
-	if (r == 0 && ISOMER_REF_KIND(value) < ISOMER_KIND_WORD) {
+	if (r == 0 && ISOMER_REF_KIND(value) < ISOMER_KIND_TABLE) {
 		/* A port leads to references only. */
 		const struct part part = { UINT32_MAX, value };
 

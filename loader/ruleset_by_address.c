@@ -169,7 +169,8 @@ static uint64_t map_bytes(const struct port_map *map)
 
 	if (map->n == 1 || n)
 		return n * sizeof(struct isomer_port_test);
-	return (map->n / (ISOMER_LEAF + 1) + 1) * sizeof(struct isomer_block);
+	return (map->n / (ISOMER_LEAF + 1) + (map->n > ISOMER_LEAF + 1 ? 3 : 1)) *
+	       sizeof(struct isomer_line);
 }
 
 /* The tests of a chain, the last one first. */

@@ -27,17 +27,6 @@ static uint32_t *list_at(struct domain *d, uint32_t word)
 	return &d->lists.block[word / ISOMER_BLOCK_WORDS].word[word % ISOMER_BLOCK_WORDS];
 }
 
-static bool same_list(const uint32_t *a, const uint32_t *b)
-{
-	while (*a == *b) {
-		if (!(*a & ISOMER_TREES_MORE))
-			return true;
-		a++;
-		b++;
-	}
-	return false;
-}
-
 /* Finds a list among the lists, or adds it. */
 static int add_list(struct domain *d, const uint32_t *list, unsigned int n, uint32_t *ret_word)
 {
@@ -46,20 +35,23 @@ static int add_list(struct domain *d, const uint32_t *list, unsigned int n, uint
 	int r;
 
 	while ((word = lookup_next(&d->lists_lookup, hash, &cursor)) != LOOKUP_NONE) {
-		if (!same_list(list_at(d, word), list))
+		const uint32_t *same = list_at(d, word);
+
+		if (same[0] != n || memcmp(same + 1, list, n * sizeof(*list)) != 0)
 			continue;
 		*ret_word = word;
 		return 0;
 	}
-	if (d->lists.n == 0 || d->lists_used + n > ISOMER_BLOCK_WORDS) {
+	if (d->lists.n == 0 || d->lists_used + n + 1 > ISOMER_BLOCK_WORDS) {
 		r = blocks_add(&d->lists, 1, &block);
 		if (r < 0)
 			return r;
 		d->lists_used = 0;
 	}
 	word = (d->lists.n - 1) * ISOMER_BLOCK_WORDS + d->lists_used;
-	memcpy(list_at(d, word), list, n * sizeof(*list));
-	d->lists_used += n;
+	*list_at(d, word) = n;
+	memcpy(list_at(d, word) + 1, list, n * sizeof(*list));
+	d->lists_used += n + 1;
 	*ret_word = word;
 	return lookup_add(&d->lists_lookup, hash, word);
 }
@@ -95,11 +87,10 @@ int domain_add_ports(struct domain *d, uint32_t last, const uint32_t *list, unsi
 	}
 	if (n_kept < 2)
 		return add_segment(d, last, n_kept ? kept[0] : 0);
-	kept[n_kept - 1] &= ~(uint32_t)ISOMER_TREES_MORE;
 	r = add_list(d, kept, n_kept, &word);
 	if (r < 0)
 		return r;
-	return add_segment(d, last, ISOMER_TREES_LIST | word);
+	return add_segment(d, last, ISOMER_LIST(word));
 }
 
 /* Joins neighbours that lead to the same trees. */
@@ -127,7 +118,7 @@ static int write_lists(struct domain *d)
 		return r;
 	memcpy(&d->blocks->block[lists], d->lists.block, d->lists.n * sizeof(*d->lists.block));
 	for (size_t i = 0; i < d->n_segments; i++)
-		if (ISOMER_TREES_IS_LIST(d->segment[i].trees))
+		if (ISOMER_REF_KIND(d->segment[i].trees) == ISOMER_KIND_LIST)
 			d->segment[i].trees += lists * ISOMER_BLOCK_WORDS;
 	return 0;
 }

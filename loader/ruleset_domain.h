@@ -13,7 +13,7 @@ struct domain {
 	struct blocks *blocks; /* the index */
 	struct trees trees;
 	struct tests tests;
-	uint64_t table_blocks;   /* that tables may still cost beyond their share */
+	uint64_t table_lines;    /* that tables may still cost beyond their share */
 	struct blocks lists;     /* of trees; their place in the index comes last */
 	unsigned int lists_used; /* words in the last block of lists */
 	struct lookup lists_lookup;

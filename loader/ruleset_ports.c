@@ -129,8 +129,9 @@ static int give_all(const struct rules *rules, const uint32_t *interval, struct 
 /* A rule makes up to two segments, or one and a test. */
 uint64_t rules_blocks(const struct rules *rules, uint64_t n)
 {
-	return (rules->wide ? n / ISOMER_PREFIX_TESTS + n / (ISOMER_LEAF + 1)
-			    : n * 2 / (ISOMER_LEAF + 1)) +
+	uint64_t values = rules->wide ? n : 2 * n;
+
+	return (rules->wide ? n / ISOMER_PREFIX_TESTS : 0) + values / (2 * (ISOMER_LEAF + 1)) +
 	       (n > 0);
 }
 

@@ -11,7 +11,7 @@ void tests_done(struct tests *t)
 /* Where the test @ref is. */
 static void *test_at(const struct blocks *blocks, uint32_t ref, size_t words)
 {
-	return &blocks->block[ISOMER_REF_BLOCK(ref)].word[ISOMER_REF_N(ref) * words];
+	return &blocks->block[ISOMER_REF_AT(ref)].word[ISOMER_REF_N(ref) * words];
 }
 
 /* Finds a test of @words words among those of its kind, or adds it. */
@@ -38,6 +38,13 @@ static int add(struct tests *t, struct blocks *blocks, enum isomer_kind kind, co
 	t->used[i] = (t->used[i] + 1) % (ISOMER_BLOCK_WORDS / words);
 	*ret_value = ref;
 	return lookup_add(&t->lookup, hash, ref);
+}
+
+const struct isomer_prefix_test *tests_prefix_at(const struct blocks *blocks, uint32_t value)
+{
+	const struct isomer_block *block = &blocks->block[ISOMER_REF_AT(value)];
+
+	return (const struct isomer_prefix_test *)block + ISOMER_REF_N(value);
 }
 
 int tests_add_prefix(struct tests *t, struct blocks *blocks, struct address first,

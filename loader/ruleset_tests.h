@@ -16,6 +16,9 @@ struct tests {
 
 void tests_done(struct tests *t);
 
+/** The test that @value refers to. */
+const struct isomer_prefix_test *tests_prefix_at(const struct blocks *blocks, uint32_t value);
+
 /** A test of the prefix of @length bits, at least one, that begins at @first. */
 int tests_add_prefix(struct tests *t, struct blocks *blocks, struct address first,
 		     unsigned int length, uint32_t in, uint32_t out, uint32_t *ret_value);

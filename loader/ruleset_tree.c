@@ -13,6 +13,16 @@ _Static_assert(((size_t)LEAF_VALUES << 5 * ISOMER_LEVELS_MAX) > 2 * ISOMER_BINDI
 		       CHILDREN == 1 << 5 && ISOMER_LEVELS_MAX < 8,
 	       "a tree of all bindings has no more levels than a reference can tell");
 
+static size_t leaf_blocks(size_t n_leaves)
+{
+	return (n_leaves + 1) / 2;
+}
+
+static uint32_t *line_at(const struct blocks *blocks, size_t line)
+{
+	return &blocks->block[line / 2].word[line % 2 * ISOMER_LINE_WORDS];
+}
+
 int tree_begin(struct tree_writer *w, struct blocks *blocks, size_t n_segments)
 {
 	size_t n_leaves;
@@ -21,7 +31,8 @@ int tree_begin(struct tree_writer *w, struct blocks *blocks, size_t n_segments)
 	*w = (struct tree_writer){ .blocks = blocks, .first = blocks->n };
 	n_leaves = n_segments / LEAF_VALUES + 1;
 	/* The levels above have a part of it, and a few blocks. */
-	r = blocks_reserve(blocks, n_leaves + n_leaves / ISOMER_INNER + ISOMER_LEVELS_MAX);
+	r = blocks_reserve(blocks,
+			   leaf_blocks(n_leaves) + n_leaves / ISOMER_INNER + ISOMER_LEVELS_MAX);
 	if (r < 0)
 		return r;
 	w->last = reallocarray(NULL, n_leaves, sizeof(*w->last));
@@ -39,10 +50,13 @@ static int begin_leaf(struct tree_writer *w)
 	uint32_t first;
 	int r;
 
-	r = blocks_add(w->blocks, 1, &first);
-	if (r < 0)
-		return r;
-	memset(w->blocks->block[first].word, 0xff, ISOMER_LEAF * sizeof(uint32_t));
+	if (w->n_leaves % 2 == 0) {
+		r = blocks_add(w->blocks, 1, &first);
+		if (r < 0)
+			return r;
+	}
+	memset(line_at(w->blocks, 2 * w->first + w->n_leaves), 0xff,
+	       ISOMER_LEAF * sizeof(uint32_t));
 	return 0;
 }
 
@@ -57,7 +71,7 @@ static int flush(struct tree_writer *w)
 		if (r < 0)
 			return r;
 	}
-	words = w->blocks->block[w->blocks->n - 1].word;
+	words = line_at(w->blocks, 2 * w->first + w->n_leaves);
 	words[ISOMER_VALUES + w->used] = w->pending_value;
 	if (w->used < ISOMER_LEAF)
 		words[w->used] = w->pending_last;
@@ -86,8 +100,8 @@ int tree_segment(struct tree_writer *w, uint32_t last, uint32_t value)
 	return 0;
 }
 
-/* Puts a level of inner nodes on the @n nodes that begin at block @first, whose last keys are in
- * w->last; and leaves there the last keys of the new nodes. */
+/* Puts a level of inner nodes on the @n nodes that begin at @first, a line or a block, whose last
+ * keys are in w->last; and leaves there the last keys of the new nodes. */
 static int add_level(struct tree_writer *w, uint32_t first, size_t n, uint32_t *ret_first)
 {
 	size_t n_nodes = (n + CHILDREN - 1) / CHILDREN;
@@ -110,39 +124,44 @@ static int add_level(struct tree_writer *w, uint32_t first, size_t n, uint32_t *
 	return 0;
 }
 
-/* Are the trees of @n_leaves leaves at the blocks @a and @b the same but for their place? That the
+/* Are the trees of @n_leaves leaves at the lines @a and @b the same but for their place? That the
  * leaves are the same is not enough: a full one leaves its last key to the nodes above. */
-static bool same_tree(const struct tree_writer *w, size_t a, size_t b, size_t n_leaves,
-		      size_t n_blocks)
+static bool same_tree(const struct tree_writer *w, size_t a, size_t b, size_t n_leaves)
 {
-	const struct isomer_block *blocks = w->blocks->block;
+	size_t inner_a = a / 2 + leaf_blocks(n_leaves), inner_b = b / 2 + leaf_blocks(n_leaves);
 
-	if (memcmp(&blocks[a], &blocks[b], n_leaves * sizeof(*blocks)) != 0)
+	if (memcmp(line_at(w->blocks, a), line_at(w->blocks, b),
+		   n_leaves * sizeof(struct isomer_line)) != 0)
 		return false;
-	for (size_t i = n_leaves; i < n_blocks; i++)
-		if (memcmp(&blocks[a + i], &blocks[b + i], ISOMER_INNER * sizeof(uint32_t)) != 0)
+	if (n_leaves == 1)
+		return true;
+	for (; inner_a < w->blocks->n; inner_a++, inner_b++)
+		if (memcmp(&w->blocks->block[inner_a], &w->blocks->block[inner_b],
+			   ISOMER_INNER * sizeof(uint32_t)) != 0)
 			return false;
 	return true;
 }
 
-/* Replaces the tree at the end of the blocks by an equal one, if there is one already. */
-static int share(struct tree_writer *w, struct trees *t, size_t n_leaves, uint32_t *reference)
+/* Puts the leaf of a tree that has but one to where there is room for it, and notes where there is
+ * now. */
+static uint32_t use_spare(struct tree_writer *w, struct trees *t, size_t n_leaves)
 {
-	uint32_t hash = words_hash(w->blocks->block[w->first].word, n_leaves * ISOMER_BLOCK_WORDS);
-	size_t cursor = 0;
-	uint32_t i;
+	uint32_t line = 2 * w->first;
 
-	while ((i = lookup_next(&t->lookup, hash, &cursor)) != LOOKUP_NONE) {
-		const struct tree *tree = &t->tree[i];
-
-		if (tree->n_leaves != n_leaves ||
-		    !same_tree(w, w->first, tree->first, n_leaves, w->blocks->n - w->first))
-			continue;
+	if (n_leaves == 1 && t->spare) {
+		line = t->spare;
+		memcpy(line_at(w->blocks, line), line_at(w->blocks, 2 * w->first),
+		       sizeof(struct isomer_line));
 		w->blocks->n = w->first;
-		*reference = ISOMER_REF(ISOMER_REF_KIND(*reference), ISOMER_REF_N(tree->reference),
-					ISOMER_REF_BLOCK(tree->reference));
-		return 0;
+		t->spare = 0;
+	} else if (n_leaves % 2 && !t->spare) {
+		t->spare = line + n_leaves;
 	}
+	return line;
+}
+
+static int remember(struct trees *t, uint32_t hash, const struct tree *tree)
+{
 	if (t->n == t->capacity) {
 		size_t capacity = t->capacity + t->capacity / 2 + 16;
 		void *p = reallocarray(t->tree, capacity, sizeof(*t->tree));
@@ -152,14 +171,37 @@ static int share(struct tree_writer *w, struct trees *t, size_t n_leaves, uint32
 		t->tree = p;
 		t->capacity = capacity;
 	}
-	t->tree[t->n] = (struct tree){ w->first, n_leaves, *reference };
+	t->tree[t->n] = *tree;
 	return lookup_add(&t->lookup, hash, t->n++);
+}
+
+/* Replaces the tree at the end of the blocks by an equal one, if there is one already. */
+static int share(struct tree_writer *w, struct trees *t, size_t n_leaves, uint32_t *reference)
+{
+	uint32_t line = 2 * w->first, i;
+	uint32_t hash = words_hash(line_at(w->blocks, line), n_leaves * ISOMER_LINE_WORDS);
+	size_t cursor = 0;
+
+	while ((i = lookup_next(&t->lookup, hash, &cursor)) != LOOKUP_NONE) {
+		const struct tree *tree = &t->tree[i];
+
+		if (tree->n_leaves != n_leaves || !same_tree(w, line, tree->first, n_leaves))
+			continue;
+		w->blocks->n = w->first;
+		*reference = ISOMER_REF(ISOMER_REF_KIND(*reference), ISOMER_REF_N(tree->reference),
+					ISOMER_REF_AT(tree->reference));
+		return 0;
+	}
+	line = use_spare(w, t, n_leaves);
+	if (n_leaves == 1)
+		*reference = ISOMER_REF(ISOMER_REF_KIND(*reference), 0, line);
+	return remember(t, hash, &(struct tree){ line, n_leaves, *reference });
 }
 
 int tree_end(struct tree_writer *w, struct trees *trees, unsigned int kind, uint32_t *ret_reference)
 {
+	uint32_t root = 2 * w->first, reference;
 	unsigned int levels = 0;
-	uint32_t root = w->first, reference;
 	size_t n, n_leaves;
 	int r;
 

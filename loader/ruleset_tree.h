@@ -14,14 +14,16 @@ struct trees {
 		uint32_t first, n_leaves, reference;
 	} * tree;
 	size_t n, capacity;
+	uint32_t spare; /* a line behind the last leaf of some tree, for a tree of one; 0: none */
 	struct lookup lookup;
 };
 
 void trees_done(struct trees *t);
 
 /**
- * A tree that is being written, segment by segment. Its blocks are the leaves in order, then the
- * levels above them, the root last. Nothing else may be added to the blocks meanwhile.
+ * A tree that is being written, segment by segment. Its blocks are the leaves in order, two in
+ * each, then the levels above them, the root last. Nothing else may be added to the blocks
+ * meanwhile.
  */
 struct tree_writer {
 	struct blocks *blocks;

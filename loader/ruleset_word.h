@@ -17,3 +17,6 @@ struct part {
  * these bits do. */
 int word_write(struct domain *domain, const struct part *part, size_t n, unsigned int word,
 	       unsigned int fixed, uint32_t *ret_value);
+
+/** What @value comes to where none of its tests holds. */
+uint32_t value_outside(const struct blocks *blocks, uint32_t value);

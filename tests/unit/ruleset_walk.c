@@ -18,12 +18,12 @@ static const struct isomer_block *block_at(const struct ruleset *rs, uint32_t i)
 }
 
 /* How many separators are less than @key. */
-static unsigned int place_in(const struct isomer_block *b, unsigned int separators, uint32_t key)
+static unsigned int place_in(const uint32_t *word, unsigned int separators, uint32_t key)
 {
 	unsigned int place = 0;
 
 	for (unsigned int i = 0; i < separators; i++) {
-		if (b->word[i] >= key)
+		if (word[i] >= key)
 			continue;
 		assert_int_equal(place, i); /* ascending, or the search goes astray */
 		place++;
@@ -33,16 +33,17 @@ static unsigned int place_in(const struct isomer_block *b, unsigned int separato
 
 static uint32_t search_tree(const struct ruleset *rs, uint32_t tree, uint32_t key)
 {
-	const struct isomer_block *b;
-	uint32_t at = ISOMER_REF_BLOCK(tree);
+	uint32_t at = ISOMER_REF_AT(tree);
+	const struct isomer_line *leaf;
 
 	assert_in_range(ISOMER_REF_N(tree), 0, ISOMER_LEVELS_MAX);
 	for (unsigned int level = ISOMER_REF_N(tree); level > 0; level--) {
-		b = block_at(rs, at);
-		at = b->word[ISOMER_FIRST_CHILD] + place_in(b, ISOMER_INNER, key);
+		const struct isomer_block *node = block_at(rs, at);
+
+		at = node->word[ISOMER_FIRST_CHILD] + place_in(node->word, ISOMER_INNER, key);
 	}
-	b = block_at(rs, at);
-	return b->word[ISOMER_VALUES + place_in(b, ISOMER_LEAF, key)];
+	leaf = (const struct isomer_line *)block_at(rs, at / 2) + at % 2;
+	return leaf->word[ISOMER_VALUES + place_in(leaf->word, ISOMER_LEAF, key)];
 }
 
 unsigned int ruleset_walk_tables;
@@ -58,7 +59,7 @@ static uint32_t read_table(const struct ruleset *rs, uint32_t ref, uint32_t key)
 
 static uint32_t prefix_test(const struct ruleset *rs, uint32_t ref, const struct model_lookup *l)
 {
-	const void *block = block_at(rs, ISOMER_REF_BLOCK(ref));
+	const void *block = block_at(rs, ISOMER_REF_AT(ref));
 	const struct isomer_prefix_test *t = block;
 	uint64_t hi = 0, lo = 0;
 
@@ -75,7 +76,7 @@ static uint32_t prefix_test(const struct ruleset *rs, uint32_t ref, const struct
 
 static uint32_t port_test(const struct ruleset *rs, uint32_t ref, uint16_t port)
 {
-	const void *block = block_at(rs, ISOMER_REF_BLOCK(ref));
+	const void *block = block_at(rs, ISOMER_REF_AT(ref));
 	const struct isomer_port_test *t = block;
 
 	t += ISOMER_REF_N(ref);
@@ -96,8 +97,7 @@ static uint32_t search_address(const struct ruleset *rs, uint32_t value,
 			key = (uint32_t)a[0] << 24 | a[1] << 16 | a[2] << 8 | a[3];
 		if (ISOMER_REF_KIND(value) == ISOMER_KIND_PREFIX_TEST && (w < words || words > 1))
 			value = prefix_test(rs, value, l);
-		if (w < words && ISOMER_REF_KIND(value) == ISOMER_KIND_TABLE &&
-		    ISOMER_TABLE_WORD(value) == w)
+		if (w < words && ISOMER_REF_KIND(value) == ISOMER_KIND_TABLE + w)
 			value = read_table(rs, value, key);
 		if (w < words && ISOMER_REF_KIND(value) == ISOMER_KIND_WORD + w)
 			value = search_tree(rs, value, key);
@@ -135,19 +135,20 @@ uint32_t ruleset_walk(const struct ruleset *rs, const struct model_lookup *l,
 	const struct isomer_index_header *header = (const void *)rs->blocks;
 	uint32_t port = ISOMER_PORT_KEY(l->protocol == IPPROTO_UDP, l->port);
 	uint32_t trees = search_ports(rs, &header->ports[l->domain == AF_INET6], port), best = 0;
-	uint32_t word = ISOMER_TREES_WORD(trees);
-	unsigned int n = 0;
+	const uint32_t *list = &trees;
+	unsigned int n = trees != 0;
 
-	for (bool more = trees; more; n++, word++) {
-		uint32_t tree = trees & ~(uint32_t)ISOMER_TREES_MORE, value;
+	if (ISOMER_REF_KIND(trees) == ISOMER_KIND_LIST) {
+		uint32_t word = ISOMER_LIST_WORD(trees);
 
-		assert_in_range(n, 0, ISOMER_TREES_MAX - 1);
-		if (ISOMER_TREES_IS_LIST(trees))
-			tree = block_at(rs, word / ISOMER_BLOCK_WORDS)
-				       ->word[word % ISOMER_BLOCK_WORDS];
-		more = tree & ISOMER_TREES_MORE;
-		assert_true(!more || (word + 1) % ISOMER_BLOCK_WORDS != 0);
-		value = search_address(rs, tree | ISOMER_TREES_MORE, l);
+		list = &block_at(rs, word / ISOMER_BLOCK_WORDS)->word[word % ISOMER_BLOCK_WORDS];
+		n = *list++;
+		assert_in_range(n, 2, ISOMER_TREES_MAX);
+		assert_in_range(word % ISOMER_BLOCK_WORDS + n, 0, ISOMER_BLOCK_WORDS - 1);
+	}
+	for (unsigned int i = 0; i < n; i++) {
+		uint32_t value = search_address(rs, list[i], l);
+
 		if (ISOMER_VERDICT_RANK(value) > ISOMER_VERDICT_RANK(best))
 			best = value;
 	}

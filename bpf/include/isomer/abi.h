@@ -101,13 +101,13 @@ enum isomer_miss {
  * The index: what the BPF program searches, blocks in pages. `rules-<id>` is the first page; an
  * index of more has all of them, the first too, in an entry of `pages`.
  *
- * Block 0 is the header. All others are nodes of search trees, tests, or lists of trees. A tree
- * cuts the numbers of 32 bits into segments; a segment is told by its last number, and carries a
- * value. A node holds separators in ascending order; a number belongs behind every separator that
+ * Block 0 is the header. All others are nodes of search trees, tables, tests, or lists of trees. A
+ * tree cuts the numbers of 32 bits into segments; a segment is told by its last number, and carries
+ * a value. A node holds separators in ascending order; a number belongs behind every separator that
  * it is greater than, so unused separators are all ones and nothing needs a count.
  *
- *   inner  words 0-30 separators, word 31 first child; 32 children in consecutive blocks
- *   leaf   words 0-14 separators, words 16-31 values
+ *   inner  a block: words 0-30 separators, word 31 first child; 32 children one after the other
+ *   leaf   a line, half a block: words 0-6 separators, words 8-15 values
  *
  * A value is a verdict, of which 0 is none, or refers to what decides next:
  *   a tree over a word of the address, word 0 is the highest and all of an IPv4 address; with the
@@ -119,15 +119,20 @@ enum isomer_miss {
  * for IPv6 the same with the words 1 to 3, and one more test; what looks at the port.
  *
  * The ports of a family (keys: ISOMER_PORT_KEY), a few segments in the header or a tree, lead to
- * nothing (0), to one reference of this kind, or, with ISOMER_TREES_LIST, to the word at which a
- * list of references begins: all but the last have ISOMER_TREES_MORE, and a list never crosses a
- * block's end. Those of a list look at no port; the longest prefix that they find wins, the
- * earlier one wins a tie.
+ * nothing (0), to one reference of this kind, or to a list of them: a word with their number, and
+ * these words behind it, in the same block. Those of a list look at no port; the longest prefix
+ * that they find wins, the earlier one wins a tie.
  */
 #define ISOMER_BLOCK_WORDS 32
 struct isomer_block {
 	__u32 word[ISOMER_BLOCK_WORDS];
 } __attribute__((aligned(8))); /* for the tests */
+
+/* A line of most caches. */
+#define ISOMER_LINE_WORDS (ISOMER_BLOCK_WORDS / 2)
+struct isomer_line {
+	__u32 word[ISOMER_LINE_WORDS];
+};
 
 /* What the program looks up at once. The kernel reads a map of constant size in place, so the first
  * page costs nothing; in one whose size is the index's it calls a function for each look-up, which
@@ -142,8 +147,8 @@ struct isomer_page {
 
 #define ISOMER_INNER       31 /* separators */
 #define ISOMER_FIRST_CHILD 31 /* word */
-#define ISOMER_LEAF        15 /* separators */
-#define ISOMER_VALUES      16 /* word of the first value */
+#define ISOMER_LEAF        7  /* separators */
+#define ISOMER_VALUES      8  /* word of the first value */
 #define ISOMER_LEVELS_MAX  4  /* of inner nodes */
 
 /** Is an address in a prefix? Addresses are numbers of 128 bits, the high half and the low one; an
@@ -164,46 +169,47 @@ struct isomer_port_test {
 	__u32 reserved;
 };
 #define ISOMER_PORT_TESTS     8 /* in a block */
-#define ISOMER_PORT_CHAIN_MAX 3
+#define ISOMER_PORT_CHAIN_MAX 7
 
 /* Entries of `pages`: of the index in force, and for the next one. */
 #define ISOMER_PLACES 2
 
 /* What a value refers to: the highest five bits. No verdict reaches so far. */
 enum isomer_kind {
-	ISOMER_KIND_WORD = 24, /* and the next three */
-	ISOMER_KIND_TABLE = 28,
-	ISOMER_KIND_PREFIX_TEST,
+	ISOMER_KIND_LIST = 17,
+	ISOMER_KIND_TABLE = 20, /* and the next three, by word */
+	ISOMER_KIND_WORD = 24,  /* and the next three */
+	ISOMER_KIND_PREFIX_TEST = 28,
 	ISOMER_KIND_PORT,
 	ISOMER_KIND_PORT_TEST,
 };
 
-/* @n: levels of a tree, or which test of a block. */
-#define ISOMER_REF(kind, n, block) ((__u32)(kind) << 27 | (__u32)(n) << 24 | (__u32)(block))
-#define ISOMER_REF_KIND(ref)       ((ref) >> 27)
-#define ISOMER_REF_N(ref)          ((ref) >> 24 & 0x7)
-#define ISOMER_REF_BLOCK(ref)      ((ref)&0x00ffffff)
+/* @n: which test of a block, or levels of a tree, whose root is a block if there are any, and else
+ * a leaf: a line. */
+#define ISOMER_REF(kind, n, at) ((__u32)(kind) << 27 | (__u32)(n) << 24 | (__u32)(at))
+#define ISOMER_REF_KIND(ref)    ((ref) >> 27)
+#define ISOMER_REF_N(ref)       ((ref) >> 24 & 0x7)
+#define ISOMER_REF_AT(ref)      ((ref)&0x00ffffff)
 
 /* A table over @word: behind its @fixed first bits, the next @bits are the number of a value, in
- * the blocks from @block on. */
+ * the blocks from @block on, a multiple of the alignment. */
 #define ISOMER_TABLE(word, fixed, bits, block)                                                     \
-	((__u32)ISOMER_KIND_TABLE << 27 | (__u32)(word) << 25 | (__u32)(fixed) << 20 |             \
-	 ((__u32)(bits)-ISOMER_TABLE_BITS_MIN) / 2 << 18 |                                         \
-	 (__u32)(block) / ISOMER_TABLE_ALIGNMENT)
-#define ISOMER_TABLE_BITS_MIN   10
-#define ISOMER_TABLE_BITS_MAX   16 /* in steps of 2 */
-#define ISOMER_TABLE_ALIGNMENT  64 /* blocks */
-#define ISOMER_TABLE_WORD(ref)  ((ref) >> 25 & 0x3)
-#define ISOMER_TABLE_FIXED(ref) ((ref) >> 20 & 0x1f)
-#define ISOMER_TABLE_BITS(ref)  (((ref) >> 18 & 0x3) * 2 + ISOMER_TABLE_BITS_MIN)
-#define ISOMER_TABLE_BLOCK(ref) (((ref)&0x3ffff) * ISOMER_TABLE_ALIGNMENT)
+	((__u32)(ISOMER_KIND_TABLE + (word)) << 27 | (__u32)(fixed) << 22 |                        \
+	 ((__u32)(bits)-ISOMER_TABLE_BITS_MIN) / 2 << 19 |                                         \
+	 (__u32)(block) / ISOMER_TABLE_ALIGNMENT(bits))
+#define ISOMER_TABLE_BITS_MIN        5       /* a block */
+#define ISOMER_TABLE_BITS_MAX        19      /* in steps of 2 */
+#define ISOMER_TABLE_BLOCKS_MAX      0x80000 /* of an index, for the smallest to be in it anywhere */
+#define ISOMER_TABLE_ALIGNMENT(bits) (1u << ((bits)-ISOMER_TABLE_BITS_MIN) / 2) /* blocks */
+#define ISOMER_TABLE_FIXED(ref)      ((ref) >> 22 & 0x1f)
+#define ISOMER_TABLE_SIZE(ref)       ((ref) >> 19 & 0x7)
+#define ISOMER_TABLE_BITS(ref)       (ISOMER_TABLE_SIZE(ref) * 2 + ISOMER_TABLE_BITS_MIN)
+#define ISOMER_TABLE_BLOCK(ref)      (((ref)&0x7ffff) << ISOMER_TABLE_SIZE(ref))
 
-#define ISOMER_TREES_MAX  18 /* trees that one port may lead to */
-#define ISOMER_TREES_MORE 0x40000000
-#define ISOMER_TREES_LIST 0x80000000
-/* A list, as no other value begins with these bits. */
-#define ISOMER_TREES_IS_LIST(value) ((value) >> 30 == 2)
-#define ISOMER_TREES_WORD(value)    ((value)&0x1fffffff)
+/* A list that begins at @word of the index. */
+#define ISOMER_LIST(word)     ((__u32)ISOMER_KIND_LIST << 27 | (__u32)(word))
+#define ISOMER_LIST_WORD(ref) ((ref)&0x07ffffff)
+#define ISOMER_TREES_MAX      18 /* references in a list */
 
 /* TCP ports, then UDP ports. */
 #define ISOMER_PORT_KEY(is_udp, port) ((__u32)(is_udp) << 16 | (port))
@@ -243,6 +249,7 @@ _Static_assert(sizeof(struct isomer_destination_key) == 260, "layout of destinat
 _Static_assert(sizeof(struct isomer_metrics) == 32, "layout of metrics");
 _Static_assert(sizeof(struct isomer_binding) == 32, "layout of lists");
 _Static_assert(sizeof(struct isomer_block) == 128, "layout of an index");
+_Static_assert(sizeof(struct isomer_line) == 64, "lines");
 _Static_assert(sizeof(struct isomer_prefix_test) * ISOMER_PREFIX_TESTS == 128, "prefix tests");
 _Static_assert(sizeof(struct isomer_port_test) * ISOMER_PORT_TESTS == 128, "port tests");
 _Static_assert(sizeof(struct isomer_index_header) == sizeof(struct isomer_block), "header block");
