@@ -35,6 +35,24 @@ static inline char *fuzz_string(const uint8_t *data, size_t size)
 	return text;
 }
 
+/** Sets a variable of the environment, NULL: unsets it. @held: what is there of it, NULL at first.
+ * setenv() never gives back a value, of which an hour has gigabytes. */
+static inline void fuzz_setenv(char **held, const char *name, const char *value)
+{
+	size_t size = strlen(name) + (value ? strlen(value) : 0) + 2;
+	char *text = value ? malloc(size) : NULL;
+
+	if (value) {
+		CHECK(text);
+		snprintf(text, size, "%s=%s", name, value);
+		CHECK(putenv(text) == 0);
+	} else {
+		CHECK(unsetenv(name) == 0);
+	}
+	free(*held);
+	*held = text;
+}
+
 /* Bytes that are taken from the front. */
 struct fuzz_input {
 	const uint8_t *data;

@@ -10,15 +10,13 @@
 static struct config config;
 
 /* What is left at the front becomes the variable; "unset" when there is nothing left at all. */
-static void set_variable(struct fuzz_input *in, const char *name)
+static void set_variable(struct fuzz_input *in, enum config_variable variable)
 {
+	static char *held[CONFIG_VARIABLES];
 	size_t len = strnlen((const char *)in->data, in->size);
 	CLEANUP_FREE char *value = fuzz_string(in->data, len);
 
-	if (in->size == 0)
-		CHECK(unsetenv(name) == 0);
-	else
-		CHECK(setenv(name, value, 1) == 0);
+	fuzz_setenv(&held[variable], config_variable_name(variable), in->size ? value : NULL);
 	len += len < in->size;
 	in->data += len;
 	in->size -= len;
@@ -30,7 +28,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	bool refused = false;
 
 	for (int i = 0; i < CONFIG_VARIABLES; i++)
-		set_variable(&in, config_variable_name((enum config_variable)i));
+		set_variable(&in, (enum config_variable)i);
 	config_load(&config);
 
 	for (int i = 0; i < CONFIG_VARIABLES; i++) {

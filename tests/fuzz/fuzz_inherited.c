@@ -83,12 +83,12 @@ int registrations_run(const struct context *ctx, const struct registration *list
 	return EXIT_SUCCESS;
 }
 
-static void set_variable(struct fuzz_input *in, const char *name)
+static void set_variable(struct fuzz_input *in, char **held, const char *name)
 {
 	size_t len = in->size ? strnlen((const char *)in->data, in->size) : 0;
 	CLEANUP_FREE char *value = fuzz_string(in->data, len);
 
-	CHECK(setenv(name, value, 1) == 0);
+	fuzz_setenv(held, name, value);
 	len += len < in->size;
 	in->data += len;
 	in->size -= len;
@@ -119,13 +119,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	static const struct config config;
 	static const struct context ctx;
 	struct fuzz_input in = { data, size };
+	static char *held[4];
 	char pid[16];
 
 	snprintf(pid, sizeof(pid), "%d", (int)getpid());
-	CHECK(setenv("LISTEN_PID", pid, 1) == 0);
-	set_variable(&in, "LISTEN_FDS");
-	set_variable(&in, "LISTEN_FDNAMES");
-	set_variable(&in, "NGINX");
+	fuzz_setenv(&held[0], "LISTEN_PID", pid);
+	set_variable(&in, &held[1], "LISTEN_FDS");
+	set_variable(&in, &held[2], "LISTEN_FDNAMES");
+	set_variable(&in, &held[3], "NGINX");
 	check_library(&config);
 	cmd_register.run(&ctx, NULL, 0, fdnames);
 	return 0;
