@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* A tree of many parts is a chain of nodes that wait for each other. Where its numbers are spread
- * well, a table on some leading bits leads to small trees at once, at the price of leaves that are
- * not full.
+ * well, a table on some leading bits leads to small trees or to values at once, at the price of
+ * leaves that are not full.
  */
 #include "loader/ruleset_word.h"
 
@@ -18,12 +18,11 @@
 #define SHARE_DENOMINATOR 5
 #define SMALL_TREE        512
 
-/* What a step takes, a third of the time that an inner node does: a leaf and an entry of a table
- * are a line each, and less to compare. */
+/* What a step takes, about: an inner node is two lines of the cache, a leaf or an entry of a table
+ * one, with less to compare. */
 #define STEP_INNER 3
 #define STEP_OTHER 2
 
-/* What @value comes to where none of its tests holds. */
 uint32_t value_outside(const struct blocks *blocks, uint32_t value)
 {
 	while (ISOMER_REF_KIND(value) == ISOMER_KIND_PREFIX_TEST)
