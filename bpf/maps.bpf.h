@@ -12,7 +12,9 @@
 #include "sockets.bpf.h"
 
 /* The first page of the index in force. Written by the loader, one update for each change of the
- * bindings; read by the dispatcher, without a call, as all are of one size. */
+ * bindings; read by the dispatcher, without a call, as all are of one size. Nobody maps it, but of
+ * a map that can be mapped the kernel aligns the values, and lines of the index are lines of the
+ * cache. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
 	__uint(max_entries, 1);
@@ -20,7 +22,7 @@ struct {
 	__array(
 		values, struct {
 			__uint(type, BPF_MAP_TYPE_ARRAY);
-			__uint(map_flags, BPF_F_RDONLY_PROG);
+			__uint(map_flags, BPF_F_MMAPABLE | BPF_F_RDONLY_PROG);
 			__uint(max_entries, 1);
 			__uint(key_size, sizeof(__u32));
 			/* By size: clang 14 leaves a type that only an inner map names
@@ -38,7 +40,7 @@ struct {
 	__array(
 		values, struct {
 			__uint(type, BPF_MAP_TYPE_ARRAY);
-			__uint(map_flags, BPF_F_INNER_MAP | BPF_F_RDONLY_PROG);
+			__uint(map_flags, BPF_F_INNER_MAP | BPF_F_MMAPABLE | BPF_F_RDONLY_PROG);
 			__uint(max_entries, 1);
 			__uint(key_size, sizeof(__u32));
 			__uint(value_size, sizeof(struct isomer_page));

@@ -221,7 +221,8 @@ static int create_pages(const char *name, uint32_t flags, const struct ruleset *
 	CLEANUP_FD int fd = -1;
 	int r;
 
-	r = create_array(name, flags | BPF_F_RDONLY_PROG, sizeof(struct isomer_page), n, &fd);
+	r = create_array(name, flags | BPF_F_MMAPABLE | BPF_F_RDONLY_PROG,
+			 sizeof(struct isomer_page), n, &fd);
 	if (r == 0)
 		r = batch_write_array(fd, rs->blocks, sizeof(struct isomer_page), n);
 	return r < 0 ? r : freeze(&fd, ret_fd);
