@@ -108,6 +108,8 @@ int ruleset_compile(const struct isomer_binding *bindings, size_t n, struct rule
 	r = compile_domain(bindings, n, AF_INET6, &blocks, &header.ports[1]);
 	if (r < 0)
 		return r;
+	if (blocks.n > ISOMER_BLOCKS_MAX)
+		return -E2BIG;
 	header.bindings = n;
 	header.blocks = blocks.n;
 	memcpy(&blocks.block[0], &header, sizeof(header));

@@ -29,8 +29,9 @@ static inline size_t ruleset_pages(const struct ruleset *rs)
  * behind the prefix, 0-65535 or 1 <= first <= last, destination below ISOMER_DESTINATIONS_MAX; and
  * no two of them may have the same domain, protocol, prefix and ports.
  *
- * No set is refused for its shape. Returns 0, -EINVAL for a set that breaks these rules, -E2BIG
- * for more than ISOMER_BINDINGS_MAX bindings, -ENOMEM.
+ * No set is refused for its shape: an index of ISOMER_BLOCKS_MAX is several times what any is known
+ * to take. Returns 0, -EINVAL for a set that breaks these rules, -E2BIG for more than
+ * ISOMER_BINDINGS_MAX bindings or such an index, -ENOMEM.
  */
 int ruleset_compile(const struct isomer_binding *bindings, size_t n, struct ruleset *ret);
 

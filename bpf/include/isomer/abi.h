@@ -206,6 +206,9 @@ enum isomer_kind {
 #define ISOMER_TABLE_BITS(ref)       (ISOMER_TABLE_SIZE(ref) * 2 + ISOMER_TABLE_BITS_MIN)
 #define ISOMER_TABLE_BLOCK(ref)      (((ref)&0x7ffff) << ISOMER_TABLE_SIZE(ref))
 
+/* Of an index: so far every kind of reference reaches, 512 MiB. */
+#define ISOMER_BLOCKS_MAX (1 << 22)
+
 /* A list that begins at @word of the index. */
 #define ISOMER_LIST(word)     ((__u32)ISOMER_KIND_LIST << 27 | (__u32)(word))
 #define ISOMER_LIST_WORD(ref) ((ref)&0x07ffffff)
